@@ -1,0 +1,1 @@
+"""The referee: judges applications, middleware and servers by PEP 3333. It shares only `facts` with them."""
