@@ -63,7 +63,10 @@ TRAILER_FORBIDDEN_FIELDS: Final = SINGLETON_FIELDS | frozenset(
         "upgrade",
     }
 )
-"""Fields for framing, routing, request modifiers, authentication or content: never in a trailer (RFC 9110, 6.5.1)."""
+"""Fields for framing, routing, authentication, request modifiers or content, which no trailer may hold.
+
+RFC 9110, 6.5.1.
+"""
 
 LIST_SEPARATORS: Final = MappingProxyType({"cookie": "; "})
 """What joins the values of a repeated field where it is not `LIST_SEPARATOR` (RFC 6265, 5.4)."""

@@ -1,0 +1,99 @@
+"""The server as a Python program uses it: `serve` blocks, `Server` serves beside the program."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterable
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from wsgix.core.exchange import Application
+from wsgix.server.listeners import Listener, close_listeners, open_listeners
+from wsgix.server.settings import Settings, make_settings
+from wsgix.server.worker import Worker
+
+
+def serve(application: Application, bind: str | Iterable[str] = "127.0.0.1:8000", **settings: Any) -> None:
+    """Serve *application* until SIGTERM or SIGINT; requests that were begun are finished.
+
+    Args:
+        application: a WSGI application (PEP 3333).
+        bind: one address to listen on or several, each as HOST:PORT, [IPV6]:PORT, *:PORT or unix:PATH.
+        settings: `threads` and `access_log`, as on the command line.
+
+    Raises:
+        wsgix.server.settings.ConfigurationError: a setting is wrong or an address cannot be had.
+    """
+    checked = make_settings(bind=bind, **settings)
+    serve_listeners(application, open_listeners(checked.bind), checked, print)
+
+
+def serve_listeners(
+    application: Application, listeners: list[Listener], settings: Settings, announce: Callable[[str], object]
+) -> None:
+    """Serve on open *listeners* until a signal, after telling *announce* where."""
+    worker = Worker(application, listeners, settings)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        worker.stop()
+
+    # Signals reach the main thread only; elsewhere whoever owns it decides about them.
+    numbers = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+    before = [(number, signal.signal(number, stop)) for number in numbers]
+    try:
+        for listener in listeners:
+            announce(f"wsgix serves {listener.url}")
+        worker.run()
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+class Server:
+    """An application served from threads of this process: made for tests.
+
+    >>> import urllib.request
+    >>> from wsgix.simple_server import demo_app
+    >>> with Server(demo_app) as server:
+    ...     urllib.request.urlopen(server.url).status
+    200
+
+    Args:
+        application: a WSGI application (PEP 3333).
+        bind: as for `serve`; port 0 takes a free one.
+        settings: as for `serve`; the access log is off by default.
+
+    Attributes:
+        url: where the first address is reached, once the server is entered, as in "http://127.0.0.1:49152".
+
+    Raises, on entering:
+        wsgix.server.settings.ConfigurationError: a setting is wrong or an address cannot be had.
+    """
+
+    def __init__(
+        self, application: Application, bind: str | Iterable[str] = "127.0.0.1:0", **settings: Any
+    ) -> None:
+        self._application = application
+        self._settings = make_settings(**{"bind": bind, "access_log": False, **settings})
+        self._worker: Worker | None = None
+        self._thread: threading.Thread | None = None
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        listeners = open_listeners(self._settings.bind)
+        try:
+            self._worker = Worker(self._application, listeners, self._settings)
+            self._thread = threading.Thread(target=self._worker.run, name="wsgix-watch", daemon=True)
+            self._thread.start()
+        except BaseException:
+            close_listeners(listeners)
+            raise
+        self.url = listeners[0].url
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._worker is not None and self._thread is not None:
+            self._worker.stop()
+            self._thread.join()
+            self._worker = self._thread = None

@@ -1,0 +1,422 @@
+"""What the leader does: poll, accept, read, serve, flush, give up on the slow.
+
+All methods run on the thread that has the lead, but those under the last banner. The threads themselves
+are the scheduler's.
+"""
+
+import contextlib
+import logging
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from wsgix.core.exchange import Application, Environ
+from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, KEEP, Outcome
+from wsgix.facts.refusals import BODY_TIMEOUT, HEAD_TIMEOUT, INCOMPLETE, Refusal
+from wsgix.server.access_log import AccessLog
+from wsgix.server.connection import Connection, Phase
+from wsgix.server.listeners import Listener
+from wsgix.server.poller import READ, WRITE, Waker, make_poller
+from wsgix.server.responder import SERVER_LINE, Responder, date_line
+from wsgix.server.scheduler import Member, Scheduler
+from wsgix.wire.http1 import NEED_MORE
+from wsgix.wire.http1_response import refusal_response
+from wsgix.wire.limits import DEFAULT_LIMITS
+
+HEAD_SECONDS: Final = 10.0
+"""For a whole request head, from its first byte; also for the first request of a connection to begin."""
+KEEP_ALIVE_SECONDS: Final = 75.0
+"""For the next request to begin."""
+BODY_GRACE_SECONDS: Final = 20.0
+BODY_BYTES_PER_SECOND: Final = 500
+"""Request content may take the grace and a second for each so many bytes."""
+FLUSH_SECONDS: Final = 30.0
+"""For the client to take more of a response that waits for it."""
+LINGER_SECONDS: Final = 5.0
+LINGER_BYTES: Final = 65536
+"""How long and how much is still read, and forgotten, from a client that got its last answer."""
+GRACEFUL_SECONDS: Final = 30.0
+"""For requests to finish after `stop`."""
+_SWEEP_SECONDS: Final = 1.0
+
+_ACCEPTS: Final = 64
+"""Connections taken from a listener before others get their turn."""
+_BURST: Final = 32
+"""Pipelined requests of one client served before others get their turn."""
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER: on, zero seconds. Closing then resets the connection."""
+
+_log: Final = logging.getLogger("wsgix.error")
+
+
+class Loop:
+    """The connections of one worker, and the work on them.
+
+    Args:
+        application: the WSGI application.
+        templates: each listener with the variables that all its requests share.
+        threads: how many requests may be inside the application at once.
+        access_log: where responses are noted, or None.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        templates: Sequence[tuple[Listener, Environ]],
+        threads: int,
+        access_log: AccessLog | None,
+    ) -> None:
+        self._application = application
+        self._access_log = access_log
+        self.scheduler = Scheduler(self, threads)
+        self._poller = make_poller()
+        self._waker = Waker()
+        self._listeners = {listener.socket.fileno(): (listener, template) for listener, template in templates}
+        self._connections: dict[int, Connection] = {}
+        self._events: deque[tuple[int, int]] = deque()
+        self._ready: deque[Connection] = deque()
+        self._returned: deque[tuple[Connection, Outcome]] = deque()
+        self._polling = False
+        self._now = time.monotonic()
+        self._next_sweep = 0.0
+        self._stop_deadline: float | None = None
+        self._stopping = False
+        self._accepting = True
+        self._poller.register(self._waker.fileno(), READ)
+        for fd in self._listeners:
+            self._poller.register(fd, READ)
+
+    # The cycle
+
+    def lead(self, member: Member) -> None:
+        """Serve until *member* loses the lead or all is done."""
+        self._now = time.monotonic()
+        while self._work(member):
+            if self._stopping and self._wind_down():
+                self._finish()
+                return
+            self._poll()
+
+    def _work(self, member: Member) -> bool:
+        """Do all that is ready; False if the lead is lost over it."""
+        begin, calls = time.monotonic(), self.scheduler.calls
+        self._now = begin
+        while True:
+            if self._returned:
+                self._settle(*self._returned.popleft())
+            elif self._events:
+                if not self._dispatch(*self._events.popleft(), member):
+                    return False
+            elif self._ready:
+                if not self._resume(self._ready.popleft(), member):
+                    return False
+            else:
+                break
+        calls = self.scheduler.calls - calls
+        if calls:
+            self.scheduler.note_duration(time.monotonic() - begin, calls)
+        if self._now >= self._next_sweep:
+            self._sweep()
+        if self._access_log is not None:
+            self._access_log.flush()
+        return True
+
+    def _poll(self) -> None:
+        timeout = max(0.0, self._next_sweep - self._now) if self._connections or self._stopping else None
+        self._polling = True
+        # Whoever returns a connection after this looks at `_polling` and ends the wait.
+        self._events.extend(self._poller.poll(0 if self._returned else timeout))
+        self._polling = False
+
+    def _dispatch(self, fd: int, events: int, member: Member) -> bool:
+        connection = self._connections.get(fd)
+        if connection is None:
+            if fd in self._listeners:
+                self._accept(*self._listeners[fd])
+            elif fd == self._waker.fileno():
+                self._waker.clear()
+            return True
+        phase = connection.phase
+        if phase is Phase.HEAD or phase is Phase.BODY:
+            return self._read(connection, member)
+        if phase is Phase.FLUSH:
+            self._flush(connection)
+        elif phase is Phase.LINGER:
+            self._discard(connection)
+        return True
+
+    # Connections come
+
+    def _accept(self, listener: Listener, template: Environ) -> None:
+        for _ in range(_ACCEPTS):
+            try:
+                accepted, client = listener.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # The client is gone already, or descriptors are short: the next poll tries again.
+                _log.warning("cannot accept a connection: %s", error)
+                return
+            accepted.setblocking(False)
+            if not listener.is_unix:
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = Connection(accepted, client, template, DEFAULT_LIMITS)
+            connection.since = self._now
+            connection.deadline = self._now + HEAD_SECONDS
+            self._connections[connection.fd] = connection
+            self._want(connection, READ)
+
+    # Requests
+
+    def _read(self, connection: Connection, member: Member) -> bool:
+        try:
+            more = connection.receive()
+        except BlockingIOError:
+            return True
+        except OSError:
+            self._close(connection)
+            return True
+        if more:
+            return self._advance(connection, member)
+        if connection.phase is Phase.BODY or connection.has_unread:
+            self._refuse(connection, INCOMPLETE)
+        else:
+            self._close(connection)
+        return True
+
+    def _resume(self, connection: Connection, member: Member) -> bool:
+        """Go on with pipelined requests that have arrived already."""
+        if connection.phase is Phase.HEAD:
+            return self._advance(connection, member)
+        return True
+
+    def _advance(self, connection: Connection, member: Member) -> bool:
+        """Serve the requests that have arrived; False if the lead is lost over one."""
+        for _ in range(_BURST):
+            idle = connection.phase is Phase.HEAD
+            try:
+                result = connection.advance()
+            except OSError:  # 100 (Continue) could not be sent
+                self._close(connection)
+                return True
+            if result is NEED_MORE:
+                self._wait_for_request(connection, idle)
+                return True
+            if isinstance(result, Refusal):
+                self._refuse(connection, result)
+                return True
+            connection.phase = Phase.BUSY
+            outcome = self.scheduler.run(connection, member)
+            if outcome is None:
+                return self.scheduler.leads(member)
+            self._settle(connection, outcome, in_turn=True)
+            if connection.phase is not Phase.HEAD or not connection.has_unread:
+                return True
+        self._want(connection, 0)
+        self._ready.append(connection)
+        return True
+
+    def _wait_for_request(self, connection: Connection, was_head: bool) -> None:
+        """Set the deadline of a request that has arrived in part."""
+        if connection.phase is Phase.BODY:
+            if was_head:
+                connection.since = self._now
+            earned = connection.body_size / BODY_BYTES_PER_SECOND
+            connection.deadline = connection.since + BODY_GRACE_SECONDS + earned
+        elif connection.has_unread and not connection.begun:
+            connection.begun = True
+            connection.deadline = self._now + HEAD_SECONDS
+        self._want(connection, READ)
+
+    def _refuse(self, connection: Connection, refusal: Refusal) -> None:
+        """Answer without the application, and close."""
+        _log.info("refused a request from %s: %s", connection.client or "a Unix socket", refusal.word)
+        head_only = connection.environ.get("REQUEST_METHOD") == "HEAD"
+        response = refusal_response(refusal, date_line.now() + SERVER_LINE, bodiless=head_only)
+        if self._access_log is not None:
+            self._access_log.add(connection.client, "-", refusal.status, len(refusal.sentence) + 1, {})
+        try:
+            connection.send(response)
+        except OSError:
+            self._close(connection)
+            return
+        connection.end_request()
+        connection.outcome = CLOSE
+        connection.unfinished = True
+        self._after_response(connection)
+
+    # Responses
+
+    def _settle(self, connection: Connection, outcome: Outcome, *, in_turn: bool = False) -> None:
+        """Do what follows from a response."""
+        version = connection.environ["SERVER_PROTOCOL"] if outcome is ABORT else ""
+        connection.end_request()
+        connection.outcome = outcome
+        if outcome is ABORT:
+            self._abort(connection, version)
+            return
+        self._after_response(connection)
+        if connection.phase is Phase.HEAD and connection.has_unread and not in_turn:
+            self._ready.append(connection)
+
+    def _after_response(self, connection: Connection) -> None:
+        try:
+            flushed = connection.flush()
+        except OSError:
+            self._close(connection)
+            return
+        if not flushed:
+            connection.phase = Phase.FLUSH
+            connection.deadline = self._now + FLUSH_SECONDS
+            self._want(connection, WRITE)
+        elif connection.outcome is KEEP and not connection.closing:
+            connection.phase = Phase.HEAD
+            connection.begun = False
+            connection.since = self._now
+            connection.deadline = self._now + KEEP_ALIVE_SECONDS
+            self._want(connection, READ)
+        elif connection.unfinished or connection.has_unread:
+            self._linger(connection)
+        else:
+            self._close(connection)
+
+    def _flush(self, connection: Connection) -> None:
+        self._after_response(connection)
+        if connection.phase is Phase.HEAD and connection.has_unread:
+            self._ready.append(connection)
+
+    # Connections go
+
+    def _linger(self, connection: Connection) -> None:
+        """Half-close and read on a while: a reset would take the answer from the client (RFC 9112, 9.6)."""
+        try:
+            connection.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(connection)
+            return
+        connection.phase = Phase.LINGER
+        connection.deadline = self._now + LINGER_SECONDS
+        connection.lingered = 0
+        self._want(connection, READ)
+
+    def _discard(self, connection: Connection) -> None:
+        try:
+            size = connection.discard()
+        except BlockingIOError:
+            return
+        except OSError:
+            size = 0
+        connection.lingered += size
+        if not size or connection.lingered > LINGER_BYTES:
+            self._close(connection)
+
+    def _abort(self, connection: Connection, version: str) -> None:
+        """Close so that the client sees that the response is incomplete."""
+        if version == HTTP_1_0:
+            # Its responses may end with the connection: only a reset differs from an end.
+            with contextlib.suppress(OSError):
+                connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        self._want(connection, 0)
+        self._connections.pop(connection.fd, None)
+        connection.close()
+
+    def _sweep(self) -> None:
+        """Give up the connections whose deadline has passed."""
+        now = self._now
+        self._next_sweep = now + _SWEEP_SECONDS
+        for connection in [*self._connections.values()]:
+            if connection.deadline > now or connection.phase is Phase.BUSY:
+                continue
+            if connection.phase is Phase.BODY:
+                self._refuse(connection, BODY_TIMEOUT)
+            elif connection.phase is Phase.HEAD and connection.has_unread:
+                self._refuse(connection, HEAD_TIMEOUT)
+            elif connection.phase is Phase.FLUSH:
+                self._abort(connection, HTTP_1_0)
+            else:
+                self._close(connection)
+
+    def _want(self, connection: Connection, events: int) -> None:
+        """Have the connection polled for *events*, 0 for not at all."""
+        interest = connection.interest
+        if interest == events:
+            return
+        connection.interest = events
+        if not events:
+            self._poller.unregister(connection.fd)
+        elif interest:
+            self._poller.modify(connection.fd, events)
+        else:
+            self._poller.register(connection.fd, events)
+
+    # The end
+
+    def _wind_down(self) -> bool:
+        """Finish what was begun, after `stop`; True when nothing is left."""
+        if self._stop_deadline is None:
+            self._stop_deadline = self._now + GRACEFUL_SECONDS
+        if self._accepting:
+            self._accepting = False
+            for fd, (listener, _) in self._listeners.items():
+                self._poller.unregister(fd)
+                listener.close()
+            self._listeners.clear()
+        for connection in [*self._connections.values()]:
+            connection.closing = True
+            if connection.phase is Phase.HEAD and not connection.has_unread:
+                self._close(connection)
+        return not self._connections or self._now >= self._stop_deadline
+
+    def _finish(self) -> None:
+        for connection in [*self._connections.values()]:
+            if connection.phase is not Phase.BUSY:
+                self._close(connection)
+        if self._access_log is not None:
+            self._access_log.flush()
+        self.scheduler.stop()
+
+    def close(self) -> None:
+        """Give the descriptors of the loop itself back, once all threads have ended."""
+        self._poller.close()
+        self._waker.close()
+
+    # On any thread
+
+    def respond(self, connection: Connection) -> Outcome:
+        """Run the application for the request that *connection* has collected."""
+        responder = Responder(connection, connection.environ, connection.wish)
+        try:
+            responder.run(self._application)
+        except BaseException:
+            _log.exception("the response failed: %s", connection.describe(responder.request_line))
+            responder.outcome = ABORT
+        if self._access_log is not None and responder.status_sent:
+            self._access_log.add(
+                connection.client,
+                responder.request_line,
+                responder.status_sent,
+                responder.content_sent,
+                connection.environ,
+            )
+        return responder.outcome
+
+    def take_back(self, connection: Connection, outcome: Outcome) -> None:
+        """Hand *connection* to the leader."""
+        self._returned.append((connection, outcome))
+        if self._polling:
+            self._waker.wake()
+
+    def let_go(self, connection: Connection) -> None:
+        """Stop polling *connection*; on the thread that has the lead, or just took it."""
+        self._want(connection, 0)
+
+    def stop(self) -> None:
+        """Stop accepting, finish what was begun, end. May be called from a signal handler."""
+        self._stopping = True
+        self._waker.wake()

@@ -1,0 +1,250 @@
+"""Who leads, who runs an application, who waits: applications inline when fast, on threads when slow.
+
+One thread *leads*: it polls, reads, and runs applications inline. If it stays inside one of them, the
+*watchdog* takes the lead from it and gives it to a spare; the thread finishes its request and becomes a
+spare itself. If calls have been slow lately, the leader gives the lead away before the call.
+
+The fast path takes no lock: the leader puts a claim into a list before a call and takes it out afterwards.
+The watchdog takes the lead by taking the claim out first; only one of them finds it. Everything else
+happens under one lock.
+"""
+
+import threading
+import time
+from collections import deque
+from typing import Final, Protocol
+
+from wsgix.core.framing import Outcome
+from wsgix.server.connection import Connection
+
+WATCH_SECONDS: Final = 0.005
+"""The leader may be inside an application for so long, and at most twice that, before it loses the lead."""
+
+_SLOW_SECONDS: Final = 0.001
+_WEIGHT: Final = 1 / 8
+_MOST_SECONDS: Final = 4 * _SLOW_SECONDS
+"""What one slow call counts at most: a rare slow one must not send the fast ones to threads."""
+
+
+class Room(Protocol):
+    """What the scheduler needs of the loop."""
+
+    def lead(self, member: "Member") -> None:
+        """Poll and serve until the lead is lost or all is done."""
+
+    def respond(self, connection: Connection) -> Outcome:
+        """Run the application; on any thread."""
+
+    def take_back(self, connection: Connection, outcome: Outcome) -> None:
+        """Hand a connection to the leader after `respond`; from any thread."""
+
+    def let_go(self, connection: Connection) -> None:
+        """Stop polling a connection; by whoever has the lead."""
+
+
+class Member:
+    """One thread of the worker."""
+
+    __slots__ = ("claim", "signal", "stop")
+
+    def __init__(self) -> None:
+        self.claim: list[Connection] = []
+        self.signal = threading.Semaphore(0)
+        self.stop = False
+
+
+class Scheduler:
+    """The threads of one worker and the lead among them.
+
+    Args:
+        room: the loop that is led.
+        threads: how many of them may be inside the application at once.
+    """
+
+    def __init__(self, room: Room, threads: int) -> None:
+        self._room = room
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._leader = Member()
+        self._spares: list[Member] = []
+        self._started: list[threading.Thread] = []
+        self._waiting: deque[Connection] = deque()
+        self._running = 0
+        self._calls = 0
+        self._calls_seen = 0
+        self._average = 0.0
+        self._alarm = threading.Semaphore(0)
+        self._watching = False
+        self._stopped = False
+
+    # On the leader
+
+    def run(self, connection: Connection, member: Member) -> Outcome | None:
+        """Run the application for a whole request.
+
+        Returns the outcome if *member* still has the lead and the connection is its own; None if the request
+        was kept back, or finished after the lead was lost: `leads` tells which.
+        """
+        if self._running and self._wait_for_thread(connection):
+            return None
+        if self._average > _SLOW_SECONDS and self._give_lead(connection):
+            self._run_on_thread(connection)
+            return None
+        self._calls += 1
+        if not self._watching:
+            self._watching = True
+            self._alarm.release()
+        member.claim.append(connection)
+        outcome = self._room.respond(connection)
+        try:
+            member.claim.pop()
+        except IndexError:
+            self._finish(connection, outcome)
+            return None
+        return outcome
+
+    def leads(self, member: Member) -> bool:
+        """Tell whether *member* has the lead; asked by *member* itself."""
+        return self._leader is member
+
+    def note_duration(self, seconds: float, calls: int) -> None:
+        """Take into account how long *calls* calls took together."""
+        self._average += (min(seconds / calls, _MOST_SECONDS) - self._average) * _WEIGHT
+
+    @property
+    def calls(self) -> int:
+        """How many applications ran inline so far."""
+        return self._calls
+
+    def _wait_for_thread(self, connection: Connection) -> bool:
+        """Keep the request back if all threads are inside the application."""
+        with self._lock:
+            if self._running < self._threads:
+                return False
+            self._room.let_go(connection)
+            self._waiting.append(connection)
+            return True
+
+    def _give_lead(self, connection: Connection) -> bool:
+        """Pass the lead on before a call that is likely to be slow; False if no thread can take it."""
+        spare = self._spare()
+        if spare is None:
+            return False
+        self._room.let_go(connection)
+        with self._lock:
+            self._running += 1
+            self._leader = spare
+        spare.signal.release()
+        return True
+
+    # On a thread that has lost the lead
+
+    def _run_on_thread(self, connection: Connection) -> None:
+        begin = time.monotonic()
+        outcome = self._room.respond(connection)
+        self.note_duration(time.monotonic() - begin, 1)
+        self._finish(connection, outcome)
+
+    def _finish(self, connection: Connection, outcome: Outcome) -> None:
+        """Give the connection back, and go on with requests that were kept back."""
+        while True:
+            self._room.take_back(connection, outcome)
+            with self._lock:
+                if not self._waiting:
+                    self._running -= 1
+                    return
+                connection = self._waiting.popleft()
+            begin = time.monotonic()
+            outcome = self._room.respond(connection)
+            self.note_duration(time.monotonic() - begin, 1)
+
+    # Threads
+
+    def _spare(self) -> Member | None:
+        """Return a thread that waits, started if need be; None if none can be started."""
+        with self._lock:
+            if self._stopped:
+                return None
+            if self._spares:
+                return self._spares.pop()
+        member = Member()
+        return member if self._start(member) else None
+
+    def _start(self, member: Member) -> bool:
+        thread = threading.Thread(target=self._live, args=(member,), name="wsgix", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads to be had: serve with what there is
+            return False
+        self._started.append(thread)
+        return True
+
+    def _live(self, member: Member) -> None:
+        """The life of a thread: lead when called, else wait."""
+        while True:
+            member.signal.acquire()
+            if member.stop:
+                return
+            self._room.lead(member)
+            with self._lock:
+                if self._stopped:
+                    return
+                self._spares.append(member)
+
+    def start(self) -> None:
+        """Start the first leader."""
+        self._start(self._leader)
+        self._leader.signal.release()
+
+    def stop(self) -> None:
+        """Let all threads end that wait; the leader calls it when all is done."""
+        with self._lock:
+            self._stopped = True
+            spares, self._spares = self._spares, []
+        for member in spares:
+            member.stop = True
+            member.signal.release()
+        self._alarm.release()
+
+    # On the thread that watches
+
+    def watch(self) -> None:
+        """Watch the leader until `stop`: take the lead from it when it stays inside an application."""
+        while not self._stopped:
+            if self._calls == self._calls_seen and not self._leader.claim:
+                # Nobody is inside an application: sleep until the next call. The leader may have begun one
+                # since, without seeing that nobody watches: look again.
+                self._watching = False
+                if self._calls == self._calls_seen:
+                    self._alarm.acquire()
+                self._watching = True
+            else:
+                self._alarm.acquire(timeout=WATCH_SECONDS)
+            calls = self._calls
+            if calls == self._calls_seen and self._leader.claim:
+                self._take_lead()
+            self._calls_seen = calls
+
+    def _take_lead(self) -> None:
+        """Give the lead to a spare while the leader is inside an application."""
+        spare = self._spare()
+        if spare is None:
+            return
+        try:
+            connection = self._leader.claim.pop()
+        except IndexError:  # it has just come back
+            with self._lock:
+                self._spares.append(spare)
+            return
+        self._room.let_go(connection)
+        with self._lock:
+            self._running += 1
+            self._leader = spare
+        self.note_duration(_MOST_SECONDS, 1)
+        spare.signal.release()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the threads to end, at most *seconds* in all."""
+        deadline = time.monotonic() + seconds
+        for thread in self._started:
+            thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,0 +1,322 @@
+"""The head of an HTTP/1.1 request: from bytes to CGI variables, framing and persistence. Sans-I/O.
+
+One `RequestReader` serves one connection. It owns no buffer, no socket and no clock; the connection shows it
+what has arrived, and it answers with the variables, `NEED_MORE` or a refusal. `http1_body` decodes content.
+
+A head is read in one of two ways. `_walk` judges line by line and is the definition: its verdict depends on
+the bytes alone, never on how they were cut. `read` first tries a short cut, for a head that is whole, small
+and made of field names seen before; whatever is unusual in it falls through to `_walk`.
+"""
+
+import enum
+from typing import Any, Final, TypeAlias
+
+from wsgix.core.framing import (
+    KEEP,
+    NO_BODY,
+    Outcome,
+    expects_continue,
+    keep_alive,
+    request_framing,
+)
+from wsgix.facts.refusals import (
+    BARE_LF,
+    BODY_TOO_LARGE,
+    EMPTY_LINES,
+    FIELDS_TOO_LARGE,
+    LINE_TOO_LONG,
+    Refusal,
+)
+from wsgix.wire.fields import FORBIDDEN_BYTES, Pair, cgi_key, cgi_variables, check_host, parse_field_line
+from wsgix.wire.limits import DEFAULT_LIMITS, Limits
+from wsgix.wire.target import RequestLine, known_lines, parse_request_line
+
+Environ: TypeAlias = dict[str, Any]
+
+
+class Step(enum.Enum):
+    """How far a reader or decoder has come, where it has nothing to refuse."""
+
+    NEED_MORE = enum.auto()
+    COMPLETE = enum.auto()
+
+
+NEED_MORE: Final = Step.NEED_MORE
+COMPLETE: Final = Step.COMPLETE
+
+_KEYS_SIZE: Final = 1024
+_KEY_LENGTH: Final = 64
+
+_keys: Final[dict[str, str]] = {}
+"""Field name, in the case received, to CGI variable, for all connections. Dropped names are never in it."""
+
+
+class RequestReader:
+    """Reads the request heads of one connection, one after the other.
+
+    After a head was read the attributes describe the request, until the next call of `read`:
+
+    Attributes:
+        framing: of the content: `NO_BODY`, its length in bytes, or `CHUNKED`.
+        wish: `KEEP` or `CLOSE`, as the client wants it.
+        expects_continue: whether the client waits for 100 (Continue) before it sends its content.
+        end: where the head ends in the buffer; content or the next request begins there.
+    """
+
+    __slots__ = (
+        "_block",
+        "_block_version",
+        "_empty_lines",
+        "_head",
+        "_limits",
+        "_line",
+        "_merged",
+        "_pairs",
+        "_position",
+        "_refusal",
+        "_scheme",
+        "_searched",
+        "_small",
+        "_template",
+        "_variables",
+        "end",
+        "expects_continue",
+        "framing",
+        "wish",
+    )
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS, scheme: str = "http") -> None:
+        """Take the limits and the scheme that the connection serves, "http" or "https"."""
+        self._limits = limits
+        self._scheme = scheme
+        # A head of this size or less keeps every limit but the number of its fields.
+        self._small = min(limits.request_line, limits.field, limits.head - 4)
+        self._refusal: Refusal | None = None
+
+        self.framing: int = NO_BODY
+        self.wish: Outcome = KEEP
+        self.expects_continue = False
+        self.end = 0
+
+        self.forget()
+        self._restart()
+
+    def forget(self) -> None:
+        """Drop what is remembered of the last head, to save memory while the connection idles."""
+        # The header section of the last request, byte for byte, and what came of it: browsers and proxies
+        # send the same fields with every request. Secrets in it stay with their connection.
+        self._block: bytes | None = None
+        self._block_version = ""
+        self._variables: dict[str, str] = {}
+        self._merged: Environ | None = None
+        self._template: Environ | None = None
+
+    def _restart(self) -> None:
+        # Where the walk stands, relative to the start of the request.
+        self._position = 0  # of the first line not yet judged
+        self._searched = 0  # up to here there is no further LF
+        self._head = 0  # of the request line, behind empty lines
+        self._empty_lines = 0
+        self._line: RequestLine | None = None
+        self._pairs: list[Pair] = []
+
+    def read(self, buffer: bytes | bytearray, start: int, template: Environ) -> Environ | Step | Refusal:
+        """Read the head that begins at `start`.
+
+        After `NEED_MORE`, call again with the same request at `start`, more bytes behind it, and the same
+        template. The search goes on where it stopped: the work is linear in the bytes, however they are cut.
+        After a refusal the connection is lost: every further call refuses again.
+
+        Args:
+            buffer: what has arrived; not changed, not kept.
+            start: index of the first byte that belongs to no earlier request.
+            template: variables that are the same for all requests of the connection; not changed.
+
+        Returns:
+            A fresh dict, the template with the request's variables over it (SCRIPT_NAME stays as it was);
+            or `NEED_MORE`; or the refusal.
+        """
+        searched = self._searched
+        end = buffer.find(b"\r\n\r\n", start + searched - 3 if searched > 3 else start)
+        if end < 0 or end - start > self._small:
+            return self._walk(buffer, start, template)
+        line_end = buffer.find(b"\r\n", start)
+        if isinstance(buffer, bytes):
+            line = buffer[start:line_end]
+            block = buffer[line_end + 2 : end + 2]
+        else:
+            line = bytes(buffer[start:line_end])
+            block = bytes(buffer[line_end + 2 : end + 2])
+
+        request_line = known_lines.get(line)
+        if request_line is None:
+            parsed = parse_request_line(line, self._scheme)
+            if isinstance(parsed, Refusal):
+                return self._walk(buffer, start, template)
+            request_line = parsed
+        version = request_line[4]
+        if block == self._block and version == self._block_version:
+            # Framing, wish and expectation follow from the block and the version: they still stand.
+            merged = self._merged
+            if merged is None or self._template is not template:
+                merged = self._merged = template | self._variables
+                self._template = template
+            return self._publish(request_line, merged.copy(), end + 4)
+        variables = self._read_block(block)
+        if variables is None or self._settle(version, variables) is not None:
+            return self._walk(buffer, start, template)
+        self._remember(block, version, variables)
+        return self._publish(request_line, template | variables, end + 4)
+
+    def _read_block(self, block: bytes) -> dict[str, str] | None:
+        """Read field lines that are in order and whose names are known; None leaves them to `_walk`."""
+        lines = block.decode("latin-1").split("\r\n")
+        lines.pop()
+        # All controls but HTAB are forbidden, so that only the CR LF of each line may be found.
+        if len(block) - len(block.translate(None, FORBIDDEN_BYTES)) != 2 * len(lines):
+            return None
+        keys = _keys
+        variables = {}
+        try:
+            for line in lines:
+                name, colon, value = line.partition(":")
+                if not colon:
+                    return None
+                variables[keys[name]] = value.strip(" \t")
+        except KeyError:
+            return None
+        # A repeated field leaves fewer variables than lines.
+        if len(variables) != len(lines) or len(lines) > self._limits.fields:
+            return None
+        return variables
+
+    def _walk(self, buffer: bytes | bytearray, start: int, template: Environ) -> Environ | Step | Refusal:
+        """Go on line by line from where the last call stopped: sizes first, then syntax."""
+        refusal = self._refusal
+        while refusal is None:
+            begin = start + self._position
+            newline = buffer.find(b"\n", start + self._searched)
+            stop = newline if newline >= 0 else len(buffer)
+            refusal = self._check_size(stop - begin, stop - start - self._head)
+            if refusal is not None:
+                break
+            if newline < 0:
+                self._searched = stop - start
+                return NEED_MORE
+            self._position = self._searched = newline + 1 - start
+            if newline == begin or buffer[newline - 1] != 0x0D:
+                refusal = BARE_LF
+            elif newline - 1 > begin:
+                refusal = self._take_line(bytes(buffer[begin : newline - 1]))
+            elif self._line is not None:
+                return self._finish(self._line, buffer, start, template)
+            else:
+                refusal = self._take_empty_line()
+        return self._refuse(refusal)
+
+    def _check_size(self, line: int, head: int) -> Refusal | None:
+        # The CR of a whole line is in both sizes. A line that is not yet whole is judged alike: as both sizes
+        # only grow, the verdict is the same once the line is whole.
+        if self._line is None:
+            return LINE_TOO_LONG if line > self._limits.request_line + 1 else None
+        too_large = line > self._limits.field + 1 or head >= self._limits.head
+        return FIELDS_TOO_LARGE if too_large else None
+
+    def _take_empty_line(self) -> Refusal | None:
+        # "a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty
+        # line (CRLF) received prior to the request-line" (RFC 9112, 2.2)
+        self._empty_lines += 1
+        self._head = self._position
+        return EMPTY_LINES if self._empty_lines > self._limits.empty_lines else None
+
+    def _take_line(self, line: bytes) -> Refusal | None:
+        if self._line is None:
+            request_line = parse_request_line(line, self._scheme)
+            if isinstance(request_line, Refusal):
+                return request_line
+            self._line = request_line
+            return None
+        if len(self._pairs) == self._limits.fields:
+            return FIELDS_TOO_LARGE
+        pair = parse_field_line(line)
+        if isinstance(pair, Refusal):
+            return pair
+        self._pairs.append(pair)
+        return None
+
+    def _finish(
+        self, line: RequestLine, buffer: bytes | bytearray, start: int, template: Environ
+    ) -> Environ | Refusal:
+        """Judge the head as a whole; every line of it is in order."""
+        variables = cgi_variables(self._pairs, self._limits.refuse_underscores)
+        if isinstance(variables, Refusal):
+            return self._refuse(variables)
+        refusal = self._settle(line.version, variables)
+        if refusal is not None:
+            return self._refuse(refusal)
+        end = start + self._position
+        if end - start <= self._small:
+            fields = buffer.find(b"\n", start + self._head) + 1
+            self._remember(bytes(buffer[fields : end - 2]), line.version, variables)
+        for name, _ in self._pairs:
+            key = cgi_key(name)
+            if key is not None and len(name) <= _KEY_LENGTH:
+                if len(_keys) >= _KEYS_SIZE:
+                    _keys.clear()
+                _keys[name] = key
+        return self._publish(line, template | variables, end)
+
+    def _settle(self, version: str, variables: dict[str, str]) -> Refusal | None:
+        """Decide what follows from the fields together: framing, wish and expectation."""
+        refusal = check_host(version, variables.get("HTTP_HOST"))
+        if refusal is not None:
+            return refusal
+        length = variables.get("CONTENT_LENGTH")
+        framing = request_framing(version, length, variables.get("HTTP_TRANSFER_ENCODING"))
+        if isinstance(framing, Refusal):
+            return framing
+        if framing > self._limits.body:
+            return BODY_TOO_LARGE
+        if length is not None:
+            # Leading zeros are grammatical; an application may read them as octal.
+            variables["CONTENT_LENGTH"] = str(framing)
+        expectation = variables.get("HTTP_EXPECT")
+        expected = expectation is not None and expects_continue(version, expectation)
+        if isinstance(expected, Refusal):
+            return expected
+        self.framing = framing
+        self.wish = keep_alive(version, variables.get("HTTP_CONNECTION"))
+        # Without content there is nothing to wait for (RFC 9110, 10.1.1).
+        self.expects_continue = expected and framing != NO_BODY
+        return None
+
+    def _remember(self, block: bytes, version: str, variables: dict[str, str]) -> None:
+        self._block = block
+        self._block_version = version
+        self._variables = variables
+        self._merged = None
+
+    def _publish(self, line: RequestLine, environ: Environ, end: int) -> Environ:
+        (
+            environ["REQUEST_METHOD"],
+            environ["PATH_INFO"],
+            environ["QUERY_STRING"],
+            target,
+            version,
+            authority,
+        ) = line
+        environ["REQUEST_URI"] = environ["RAW_URI"] = target
+        environ["SERVER_PROTOCOL"] = version
+        # "the origin server MUST ignore the received Host header field (if any) and instead use the host
+        # information of the request-target" (RFC 9112, 3.2.2)
+        if authority is not None:
+            environ["HTTP_HOST"] = authority
+        if self._searched:
+            self._restart()
+        self.end = end
+        return environ
+
+    def _refuse(self, refusal: Refusal) -> Refusal:
+        self._refusal = refusal
+        self._small = -1  # closes the short cut: nothing is read after a refusal
+        return refusal

@@ -1,0 +1,134 @@
+"""Responses of HTTP/1.1 as bytes: head, chunks, interim responses and refusals. Sans-I/O.
+
+What is written is checked here, whoever asks: no name, value or status can smuggle a line. How content is
+framed is decided in `core.framing`; the caller passes the lines that follow from it. An offending status or
+header raises ValueError.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from wsgix.facts.grammar import FORBIDDEN_IN_VALUE, OWS, TCHAR
+from wsgix.facts.names import CONNECTION_FIELDS, SECRET_RESPONSE_FIELDS
+from wsgix.facts.refusals import Refusal
+from wsgix.wire.fields import Pair
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
+CHUNK_END: Final = b"\r\n"
+
+CONNECTION_CLOSE: Final = b"Connection: close\r\n"
+CONNECTION_KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
+"""What an HTTP/1.0 client must be told; later ones take it for granted (RFC 9112, 9.3)."""
+TRANSFER_ENCODING_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
+
+_CACHE_SIZE: Final = 1024
+_CACHED_LENGTH: Final = 256
+
+_header_lines: Final[dict[Pair, bytes]] = {}
+_status_lines: Final[dict[str, bytes]] = {}
+
+_is_token: Final = re.compile(f"[{re.escape(TCHAR)}]+").fullmatch
+_has_control: Final = re.compile(f"[{re.escape(FORBIDDEN_IN_VALUE)}]").search
+# status-code = 3DIGIT, of which the first is 1 to 5 (RFC 9110, 15). PEP 3333 wants a reason phrase behind one
+# space; here it may be empty, as in RFC 9112, 4.
+_is_status: Final = re.compile(r"[1-5][0-9]{2}(?: .*)?", re.DOTALL).fullmatch
+
+
+def hop_by_hop_name(headers: Iterable[Pair]) -> str | None:
+    """Return the first name that belongs to the connection and so not to an application, or None.
+
+    PEP 3333, "Other HTTP Features"; the names are `CONNECTION_FIELDS`.
+    """
+    for name, _ in headers:
+        if name.lower() in CONNECTION_FIELDS:
+            return name
+    return None
+
+
+def response_head(status: str, headers: Iterable[Pair], own_lines: bytes) -> bytes:
+    """Write the head of a response, from the status line to the empty line.
+
+    Args:
+        status: three digits, a space, the reason phrase: "200 OK".
+        headers: the application's (name, value) pairs, latin-1.
+        own_lines: the server's field lines (Date, Server, framing, Connection), each with its CR LF. They go
+            first and are not checked.
+
+    Raises:
+        ValueError: the status or a header is malformed, or a header belongs to the connection.
+    """
+    lines = [_status_lines.get(status) or _status_line(status), own_lines]
+    known = _header_lines
+    lines += [known.get(pair) or _header_line(pair) for pair in headers]
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def _status_line(status: str) -> bytes:
+    if not _is_status(status) or _has_control(status):
+        raise ValueError(f"malformed status {status!r}: it must be three digits, a space and a reason phrase")
+    # "A server MUST send the space that separates the status-code from the reason-phrase even when the
+    # reason-phrase is absent" (RFC 9112, 4)
+    line = f"HTTP/1.1 {status if len(status) > 3 else status + ' '}\r\n".encode("latin-1")
+    if len(_status_lines) >= _CACHE_SIZE:
+        _status_lines.clear()
+    if len(status) <= _CACHED_LENGTH:
+        _status_lines[status] = line
+    return line
+
+
+def _header_line(pair: Pair) -> bytes:
+    name, value = pair
+    if not _is_token(name):
+        raise ValueError(f"malformed header name {name!r}: it must be a token")
+    lower = name.lower()
+    if lower in CONNECTION_FIELDS:
+        raise ValueError(f"header {name!r} belongs to the connection, which is the server's")
+    # "Field values containing CR, LF, or NUL characters are invalid and dangerous" (RFC 9110, 5.5)
+    if _has_control(value):
+        raise ValueError(f"control character in the value of header {name!r}")
+    line = f"{name}: {value.strip(OWS)}\r\n".encode("latin-1")
+    if lower not in SECRET_RESPONSE_FIELDS and len(line) <= _CACHED_LENGTH:
+        if len(_header_lines) >= _CACHE_SIZE:
+            _header_lines.clear()
+        _header_lines[pair] = line
+    return line
+
+
+def early_hints(headers: Iterable[Pair]) -> bytes:
+    """Write a 103 (Early Hints) response (RFC 8297). Raises ValueError as `response_head` does."""
+    return response_head("103 Early Hints", headers, b"")
+
+
+def chunk(data: bytes) -> bytes:
+    """Frame one block of payload as a chunk. An empty block would end the content: it gives no bytes."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def chunk_start(size: int) -> bytes:
+    """Write the size line of a chunk whose payload (1 byte or more) goes out uncopied before `CHUNK_END`."""
+    return b"%x\r\n" % size
+
+
+def refusal_response(refusal: Refusal, own_lines: bytes, *, bodiless: bool = False) -> bytes:
+    """Write the whole response to a refused request; the connection closes behind it.
+
+    Args:
+        refusal: what to answer.
+        own_lines: Date and Server, each with its CR LF.
+        bodiless: whether the request is known to be HEAD.
+    """
+    content = refusal.sentence.encode("ascii") + b"\n"
+    # 405, 414 and 501 are among the statuses that a cache may keep unasked (RFC 9110, 15.1).
+    head = response_head(
+        refusal.status,
+        [
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(content))),
+            ("Cache-Control", "no-store"),
+        ],
+        own_lines + CONNECTION_CLOSE,
+    )
+    return head if bodiless else head + content
