@@ -83,7 +83,6 @@ SECRET_RESPONSE_FIELDS: Final = frozenset(
     {
         "authentication-info",
         "location",
-        "proxy-authenticate",
         "set-cookie",
         "set-cookie2",
         "www-authenticate",

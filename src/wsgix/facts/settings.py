@@ -32,7 +32,7 @@ SETTINGS: Final = (
         Kind.ADDRESSES,
         ("127.0.0.1:8000",),
         "ADDRESS",
-        "where to listen: HOST:PORT, [IPV6]:PORT, *:PORT for all addresses, or unix:PATH; port 0 is a free one",
+        "where to listen: HOST:PORT, [IPV6]:PORT, *:PORT for all addresses, or unix:PATH; port 0: a free one",
     ),
     Setting(
         "threads",
