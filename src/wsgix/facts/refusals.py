@@ -62,7 +62,7 @@ CODING_IN_1_0: Final = Refusal(_400, "HTTP/1.0 has no Transfer-Encoding.", "codi
 BAD_CHUNK_SIZE: Final = Refusal(_400, "A chunk size is malformed.", "bad-chunk-size")
 BAD_CHUNK_EXTENSION: Final = Refusal(_400, "A chunk extension is malformed.", "bad-chunk-extension")
 BAD_CHUNK_END: Final = Refusal(_400, "A chunk is not followed by CR LF.", "bad-chunk-end")
-CHUNK_OVERHEAD: Final = Refusal(_400, "The chunk extensions are too large.", "chunk-overhead")
+CHUNK_OVERHEAD: Final = Refusal(_400, "The chunks carry too much besides content.", "chunk-overhead")
 FORBIDDEN_TRAILER: Final = Refusal(_400, "A field stands in the trailer that may not.", "forbidden-trailer")
 
 # Time and size

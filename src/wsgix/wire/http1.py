@@ -9,16 +9,9 @@ and made of field names seen before; whatever is unusual in it falls through to 
 """
 
 import enum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from wsgix.core.framing import (
-    KEEP,
-    NO_BODY,
-    Outcome,
-    expects_continue,
-    keep_alive,
-    request_framing,
-)
+from wsgix.core.framing import KEEP, NO_BODY, Outcome, expects_continue, keep_alive, request_framing
 from wsgix.facts.refusals import (
     BARE_LF,
     BODY_TOO_LARGE,
@@ -43,6 +36,9 @@ class Step(enum.Enum):
 
 NEED_MORE: Final = Step.NEED_MORE
 COMPLETE: Final = Step.COMPLETE
+
+Head: TypeAlias = Environ | Refusal | Literal[Step.NEED_MORE]
+"""What reading a head comes to."""
 
 _KEYS_SIZE: Final = 1024
 _KEY_LENGTH: Final = 64
@@ -120,7 +116,7 @@ class RequestReader:
         self._line: RequestLine | None = None
         self._pairs: list[Pair] = []
 
-    def read(self, buffer: bytes | bytearray, start: int, template: Environ) -> Environ | Step | Refusal:
+    def read(self, buffer: bytes | bytearray, start: int, template: Environ) -> Head:
         """Read the head that begins at `start`.
 
         After `NEED_MORE`, call again with the same request at `start`, more bytes behind it, and the same
@@ -190,7 +186,7 @@ class RequestReader:
             return None
         return variables
 
-    def _walk(self, buffer: bytes | bytearray, start: int, template: Environ) -> Environ | Step | Refusal:
+    def _walk(self, buffer: bytes | bytearray, start: int, template: Environ) -> Head:
         """Go on line by line from where the last call stopped: sizes first, then syntax."""
         refusal = self._refusal
         while refusal is None:
@@ -297,14 +293,10 @@ class RequestReader:
         self._merged = None
 
     def _publish(self, line: RequestLine, environ: Environ, end: int) -> Environ:
-        (
-            environ["REQUEST_METHOD"],
-            environ["PATH_INFO"],
-            environ["QUERY_STRING"],
-            target,
-            version,
-            authority,
-        ) = line
+        method, path, query, target, version, authority = line
+        environ["REQUEST_METHOD"] = method
+        environ["PATH_INFO"] = path
+        environ["QUERY_STRING"] = query
         environ["REQUEST_URI"] = environ["RAW_URI"] = target
         environ["SERVER_PROTOCOL"] = version
         # "the origin server MUST ignore the received Host header field (if any) and instead use the host

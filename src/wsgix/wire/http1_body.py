@@ -30,7 +30,7 @@ def _class(characters: str) -> bytes:
     return b"[" + re.escape(characters).encode("latin-1") + b"]"
 
 
-# "recipients MUST anticipate potentially large hexadecimal numerals" (RFC 9112, 7.1): 64 bits are 16 digits.
+# "recipients MUST anticipate potentially large hexadecimal numerals" (RFC 9112, 7.1): 16 digits are 64 bits.
 _SIZE: Final = b"(" + _class(HEXDIG) + b"{1,16})"
 _PLAIN_CHUNK: Final = re.compile(_SIZE + b"\r\n")
 _SIZE_AND_REST: Final = re.compile(_SIZE + b"(.*)", re.DOTALL)
@@ -82,6 +82,7 @@ class ChunkedBody:
     """
 
     __slots__ = (
+        "_chunks",
         "_in_trailers",
         "_limits",
         "_line",
@@ -101,6 +102,7 @@ class ChunkedBody:
         self._remaining = 0
         self._line = bytearray()
         self._overhead = 0
+        self._chunks = 0
         self._trailer_size = 0
         self._in_trailers = False
         self._refusal: Refusal | None = None
@@ -207,8 +209,12 @@ class ChunkedBody:
 
     def _begin_chunk(self, size: int) -> None:
         self.size += size
+        self._chunks += 1
         if size == 0:
             self._in_trailers = True
+        # The smallest chunk is as much work as a large one: some may be small, but not all of a large body.
+        elif self._chunks > self._limits.chunk_overhead + self.size // 2:
+            self._refusal = CHUNK_OVERHEAD
         elif self.size > self._limits.body:
             self._refusal = BODY_TOO_LARGE
         else:

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from wsgix.facts.grammar import FORBIDDEN_IN_VALUE, OWS, TCHAR
+from wsgix.facts.grammar import FORBIDDEN_IN_VALUE, OWS
 from wsgix.facts.names import CONNECTION_FIELDS, SECRET_RESPONSE_FIELDS
 from wsgix.facts.refusals import Refusal
-from wsgix.wire.fields import Pair
+from wsgix.wire.fields import Pair, is_token
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -29,7 +29,6 @@ _CACHED_LENGTH: Final = 256
 _header_lines: Final[dict[Pair, bytes]] = {}
 _status_lines: Final[dict[str, bytes]] = {}
 
-_is_token: Final = re.compile(f"[{re.escape(TCHAR)}]+").fullmatch
 _has_control: Final = re.compile(f"[{re.escape(FORBIDDEN_IN_VALUE)}]").search
 # status-code = 3DIGIT, of which the first is 1 to 5 (RFC 9110, 15). PEP 3333 wants a reason phrase behind one
 # space; here it may be empty, as in RFC 9112, 4.
@@ -81,7 +80,7 @@ def _status_line(status: str) -> bytes:
 
 def _header_line(pair: Pair) -> bytes:
     name, value = pair
-    if not _is_token(name):
+    if not is_token(name):
         raise ValueError(f"malformed header name {name!r}: it must be a token")
     lower = name.lower()
     if lower in CONNECTION_FIELDS:

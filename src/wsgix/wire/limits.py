@@ -18,7 +18,7 @@ class Limits(NamedTuple):
     chunk_line: int = 4096
     """A chunk size with its extensions."""
     chunk_overhead: int = 16384
-    """All chunk extensions of a message together."""
+    """All chunk extensions of a message together; and how many chunks may come beyond one for two bytes."""
     trailers: int = 16384
     """The trailer section, each line with its CR LF."""
     trailer_fields: int = 100

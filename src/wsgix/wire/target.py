@@ -131,7 +131,10 @@ def _parse_target(method: str, target: str, version: str, scheme: str) -> Reques
     # (RFC 9110, 15.5.20)
     if target_scheme.lower() != scheme:
         return MISDIRECTED
-    # "an empty path component is equivalent to an absolute path of "/"" (RFC 9110, 4.2.3)
+    # "When not being used as the target of an OPTIONS request, an empty path component is equivalent to an
+    # absolute path of "/"" (RFC 9110, 4.2.3); of OPTIONS it means the server as a whole (RFC 9112, 3.2.4).
+    if method == "OPTIONS" and not rest:
+        return RequestLine(method, "", "", target, version, authority)
     return _parse_path(method, rest if rest[:1] == "/" else "/" + rest, target, version, authority)
 
 

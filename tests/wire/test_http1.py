@@ -1,0 +1,277 @@
+"""The reader of request heads: its two ways, its memory, its limits. The corpus holds the grammar."""
+
+import pytest
+
+from wsgix.core.framing import CHUNKED, CLOSE, KEEP
+from wsgix.facts.refusals import (
+    BAD_CODING,
+    BAD_FIELD_VALUE,
+    BAD_HOST,
+    BAD_PATH,
+    BARE_LF,
+    BODY_TOO_LARGE,
+    EMPTY_LINES,
+    FIELDS_TOO_LARGE,
+    LINE_TOO_LONG,
+    MISDIRECTED,
+    NO_COLON,
+    NO_HOST,
+    REPEATED_FIELD,
+    UNDERSCORE,
+    UNKNOWN_EXPECTATION,
+)
+from wsgix.wire import http1
+from wsgix.wire.http1 import NEED_MORE, RequestReader
+from wsgix.wire.limits import Limits
+
+GET = b"GET / HTTP/1.1\r\n"
+HOST = b"Host: a\r\n"
+PLAIN = GET + HOST + b"\r\n"
+TEMPLATE = {"SCRIPT_NAME": "/s", "wsgi.version": (1, 0)}
+
+
+@pytest.fixture(autouse=True)
+def no_names_known():
+    http1._keys.clear()
+
+
+def read(raw, **limits):
+    return RequestReader(Limits(**limits)).read(raw, 0, TEMPLATE)
+
+
+def test_a_head_gives_the_template_with_the_requests_variables_over_it():
+    reader = RequestReader()
+    environ = reader.read(
+        b"POST /a%20b?c HTTP/1.1\r\nHost: h\r\nContent-Length: 007\r\nX: y\r\n\r\n", 0, TEMPLATE
+    )
+    assert environ == {
+        "SCRIPT_NAME": "/s",
+        "wsgi.version": (1, 0),
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/a b",
+        "QUERY_STRING": "c",
+        "REQUEST_URI": "/a%20b?c",
+        "RAW_URI": "/a%20b?c",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "h",
+        "CONTENT_LENGTH": "7",
+        "HTTP_X": "y",
+    }
+    assert (reader.framing, reader.wish, reader.expects_continue) == (7, KEEP, False)
+    assert TEMPLATE == {"SCRIPT_NAME": "/s", "wsgi.version": (1, 0)}
+
+
+def test_the_attributes_say_what_follows_from_the_fields():
+    reader = RequestReader()
+    fields = b"Transfer-Encoding: chunked\r\nConnection: close\r\nExpect: 100-continue\r\n"
+    assert isinstance(reader.read(GET + HOST + fields + b"\r\n", 0, {}), dict)
+    assert (reader.framing, reader.wish, reader.expects_continue) == (CHUNKED, CLOSE, True)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_a_head_may_begin_and_end_anywhere_in_the_buffer(kind):
+    reader = RequestReader()
+    buffer = kind(b"junk" + PLAIN + b"GET /next HTTP/1.1\r\nHost: b\r\n\r\nrest")
+    assert reader.read(buffer, 4, {})["PATH_INFO"] == "/"
+    assert reader.end == 4 + len(PLAIN)
+    assert reader.read(buffer, reader.end, {})["PATH_INFO"] == "/next"
+    assert buffer[reader.end :] == b"rest"
+
+
+def test_a_head_in_pieces_is_read_on_where_it_stopped():
+    reader = RequestReader()
+    buffer = bytearray()
+    for byte in b"\r\n" + PLAIN[:-1]:
+        buffer.append(byte)
+        assert reader.read(buffer, 0, TEMPLATE) is NEED_MORE
+    buffer += b"\n"
+    assert reader.read(buffer, 0, TEMPLATE) == read(PLAIN)
+    assert reader.end == len(buffer)
+    # and the next one begins afresh
+    assert reader.read(PLAIN, 0, TEMPLATE) == read(PLAIN)
+
+
+def test_no_byte_is_searched_twice_for_the_end_of_a_line():
+    class Counting(bytearray):
+        searched = 0
+
+        def find(self, wanted, start):
+            Counting.searched += len(self) - start
+            return super().find(wanted, start)
+
+    reader = RequestReader(Limits(field=100_000, head=200_000))
+    buffer = Counting()
+    for number in range(64 * 1024):
+        buffer.append((GET + b"X: ")[number] if number < len(GET) + 3 else 0x61)
+        assert reader.read(buffer, 0, {}) is NEED_MORE
+    # Each byte once for the line end and, with the three before it, for the end of the head.
+    assert Counting.searched <= 6 * len(buffer)
+
+
+def known_reader(raw):
+    reader = RequestReader()
+    assert isinstance(reader.read(raw, 0, TEMPLATE), dict)
+    return reader
+
+
+FIELDS = b"Host: a\r\nX-Y: 1\r\nConnection: keep-alive\r\n"
+
+
+def test_names_seen_once_take_the_short_cut_and_give_the_same(monkeypatch):
+    head = GET + FIELDS + b"\r\n"
+    walked = read(head)
+    monkeypatch.delattr(RequestReader, "_walk")
+    assert read(head) == walked
+    assert list(read(head)) == list(walked)
+
+
+def test_the_header_section_of_the_last_request_is_remembered_on_its_connection(monkeypatch):
+    reader = known_reader(GET + FIELDS + b"\r\n")
+    monkeypatch.delattr(RequestReader, "_walk")
+    monkeypatch.delattr(RequestReader, "_read_block")
+    for path in (b"/b", b"/c?d"):
+        environ = reader.read(b"PUT " + path + b" HTTP/1.1\r\n" + FIELDS + b"\r\n", 0, TEMPLATE)
+        assert environ["RAW_URI"] == path.decode()
+        assert environ["HTTP_X_Y"] == "1"
+        assert environ["SCRIPT_NAME"] == "/s"
+
+
+def test_what_an_application_does_to_its_environ_is_not_remembered():
+    reader = known_reader(GET + FIELDS + b"\r\n")
+    for _ in range(3):
+        environ = reader.read(GET + FIELDS + b"\r\n", 0, TEMPLATE)
+        assert environ["HTTP_X_Y"] == "1"
+        environ["HTTP_X_Y"] = "changed"
+        environ["HTTP_NEW"] = "new"
+
+
+def test_a_remembered_section_is_laid_over_the_template_of_the_call():
+    reader = known_reader(GET + FIELDS + b"\r\n")
+    for name in ("/one", "/two", "/two"):
+        assert reader.read(GET + FIELDS + b"\r\n", 0, {"SCRIPT_NAME": name})["SCRIPT_NAME"] == name
+
+
+def test_a_remembered_section_does_not_stand_for_another_version():
+    reader = known_reader(b"GET / HTTP/1.0\r\n\r\n")
+    assert reader.read(b"GET / HTTP/1.1\r\n\r\n", 0, TEMPLATE) == NO_HOST
+
+
+def test_a_remembered_section_keeps_framing_and_wish():
+    section = b"Host: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\n"
+    reader = known_reader(b"POST / HTTP/1.1\r\n" + section)
+    reader.read(b"POST /b HTTP/1.1\r\n" + section, 0, TEMPLATE)
+    assert (reader.framing, reader.wish) == (3, CLOSE)
+
+
+def test_a_reader_that_forgets_reads_again():
+    reader = known_reader(GET + FIELDS + b"\r\n")
+    reader.forget()
+    assert reader._block is None
+    assert reader.read(GET + FIELDS + b"\r\n", 0, TEMPLATE) == read(GET + FIELDS + b"\r\n")
+
+
+def test_the_host_of_an_absolute_form_holds_for_its_request_only():
+    reader = known_reader(GET + FIELDS + b"\r\n")
+    absolute = b"GET http://other/ HTTP/1.1\r\n" + FIELDS + b"\r\n"
+    for head, host in ((absolute, "other"), (GET + FIELDS + b"\r\n", "a"), (absolute, "other")):
+        assert reader.read(head, 0, TEMPLATE)["HTTP_HOST"] == host
+
+
+def test_the_scheme_of_an_absolute_form_must_be_the_connections():
+    head = b"GET https://a/ HTTP/1.1\r\n" + HOST + b"\r\n"
+    assert RequestReader(scheme="https").read(head, 0, {})["PATH_INFO"] == "/"
+    assert RequestReader().read(head, 0, {}) == MISDIRECTED
+
+
+def test_unusual_heads_are_read_though_their_names_are_known():
+    known_reader(GET + HOST + b"X: 1\r\nY: 2\r\nCookie: a\r\n\r\n")
+    assert read(GET + HOST + b"X: 1\r\nX: 2\r\n\r\n")["HTTP_X"] == "1,2"
+    assert read(GET + HOST + b"Cookie: a\r\nCookie: b\r\n\r\n")["HTTP_COOKIE"] == "a; b"
+    assert read(GET + HOST + b"Proxy: e\r\nX: 1\r\n\r\n")["HTTP_X"] == "1"
+    assert "HTTP_PROXY" not in read(GET + HOST + b"Proxy: e\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("head", "refusal"),
+    [
+        (GET + HOST + b"X\r\n\r\n", NO_COLON),
+        (GET + HOST + b"X: \x01\r\n\r\n", BAD_FIELD_VALUE),
+        (GET + HOST + b"X: 1\nY: 2\r\n\r\n", BARE_LF),
+        (GET + HOST + HOST + b"\r\n", REPEATED_FIELD),
+        (GET + b"Host: a b\r\n\r\n", BAD_HOST),
+        (GET + HOST + b"Transfer-Encoding: ,chunked\r\n\r\n", BAD_CODING),
+        (GET + HOST + b"Expect: x\r\n\r\n", UNKNOWN_EXPECTATION),
+        (b"GET /{ HTTP/1.1\r\n" + HOST + b"\r\n", BAD_PATH),
+        (b"\n" + PLAIN, BARE_LF),
+    ],
+)
+def test_a_fault_is_found_though_all_names_are_known(head, refusal):
+    known_reader(GET + HOST + b"X: 1\r\nY: 2\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
+    assert read(head) == refusal
+
+
+def test_after_a_refusal_nothing_is_read():
+    reader = RequestReader()
+    assert reader.read(b"\n" + PLAIN, 0, {}) == BARE_LF
+    assert reader.read(PLAIN, 0, {}) == BARE_LF
+    assert reader.read(b"", 0, {}) == BARE_LF
+
+
+def test_a_name_with_an_underscore_is_dropped_or_refused():
+    head = GET + HOST + b"X_Y: 1\r\n\r\n"
+    assert "HTTP_X_Y" not in read(head)
+    assert read(head, refuse_underscores=True) == UNDERSCORE
+
+
+def test_a_name_seen_where_underscores_are_dropped_is_still_refused_elsewhere():
+    assert isinstance(read(GET + HOST + b"X_Y: 1\r\n\r\n"), dict)
+    assert read(GET + HOST + b"X_Y: 1\r\n\r\n", refuse_underscores=True) == UNDERSCORE
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_each_limit_lets_its_own_size_pass_and_no_more(known):
+    if known:
+        known_reader(GET + HOST + b"X: 1\r\nY: 1\r\nContent-Length: 1\r\n\r\n")
+    field = GET + HOST + b"X: 34567890\r\n\r\n"
+    length = GET + HOST + b"Content-Length: 10\r\n\r\n"
+    for limit, value, head, refusal in (
+        ("request_line", len(GET) - 2, PLAIN, LINE_TOO_LONG),
+        ("field", 11, field, FIELDS_TOO_LARGE),
+        ("fields", 2, field, FIELDS_TOO_LARGE),
+        ("head", len(PLAIN), PLAIN, FIELDS_TOO_LARGE),
+        ("body", 10, length, BODY_TOO_LARGE),
+    ):
+        assert isinstance(read(head, **{limit: value}), dict)
+        assert read(head, **{limit: value - 1}) == refusal
+
+
+def test_empty_lines_before_a_request_are_counted_for_each_request():
+    reader = RequestReader(Limits(empty_lines=1))
+    assert isinstance(reader.read(b"\r\n" + PLAIN, 0, {}), dict)
+    assert isinstance(reader.read(b"\r\n" + PLAIN, 0, {}), dict)
+    assert reader.read(b"\r\n\r\n" + PLAIN, 0, {}) == EMPTY_LINES
+
+
+@pytest.mark.parametrize(
+    ("raw", "refusal"),
+    [(b"G" * 1_000_000, LINE_TOO_LONG), (GET + b"X" * 1_000_000, FIELDS_TOO_LARGE)],
+)
+def test_a_line_that_never_ends_is_refused_once_it_is_too_long(raw, refusal):
+    assert read(raw) == refusal
+
+
+def test_the_names_known_to_all_connections_are_bounded():
+    for number in range(http1._KEYS_SIZE // 50 + 1):
+        fields = b"".join(b"X-%d-%d: v\r\n" % (number, n) for n in range(50))
+        assert isinstance(read(GET + HOST + fields + b"\r\n"), dict)
+    assert len(http1._keys) <= http1._KEYS_SIZE
+    http1._keys.clear()
+    assert isinstance(read(GET + HOST + b"X" * 100 + b": v\r\n\r\n"), dict)
+    assert list(http1._keys) == ["Host"]
+
+
+def test_a_large_head_is_not_remembered():
+    reader = RequestReader()
+    fields = b"".join(b"X%d: %b\r\n" % (n, b"v" * 1000) for n in range(10))
+    assert isinstance(reader.read(GET + HOST + fields + b"\r\n", 0, {}), dict)
+    assert reader._block is None

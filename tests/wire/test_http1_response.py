@@ -1,0 +1,141 @@
+"""Responses as bytes: what is written, what is refused, what is cached."""
+
+import pytest
+
+from wsgix.facts import names
+from wsgix.facts.refusals import BAD_HOST
+from wsgix.wire import http1_response
+from wsgix.wire.http1_response import (
+    CHUNK_END,
+    CONNECTION_CLOSE,
+    CONNECTION_KEEP_ALIVE,
+    CONTINUE,
+    LAST_CHUNK,
+    TRANSFER_ENCODING_CHUNKED,
+    chunk,
+    chunk_start,
+    early_hints,
+    hop_by_hop_name,
+    refusal_response,
+    response_head,
+)
+
+
+@pytest.fixture(autouse=True)
+def empty_caches():
+    http1_response._header_lines.clear()
+    http1_response._status_lines.clear()
+
+
+def test_a_head_is_status_line_own_lines_and_headers_in_order():
+    headers = [("Content-Type", "text/plain"), ("X", "\xe9"), ("X", " b\t"), ("Y", "")]
+    for _ in range(2):
+        assert response_head("200 OK", headers, b"Date: now\r\n" + CONNECTION_CLOSE) == (
+            b"HTTP/1.1 200 OK\r\nDate: now\r\nConnection: close\r\n"
+            b"Content-Type: text/plain\r\nX: \xe9\r\nX: b\r\nY: \r\n\r\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        ("200 OK", b"HTTP/1.1 200 OK\r\n\r\n"),
+        ("200 ", b"HTTP/1.1 200 \r\n\r\n"),
+        ("200", b"HTTP/1.1 200 \r\n\r\n"),
+        ("299 Tout \xe9gal", b"HTTP/1.1 299 Tout \xe9gal\r\n\r\n"),
+    ],
+)
+def test_the_space_behind_the_code_stands_also_without_a_reason(status, line):
+    assert response_head(status, [], b"") == line
+
+
+NO_STATUSES = ["", "20 OK", "2000 OK", "600 OK", "OK", " 200 OK", "200OK", "\u0662\u0660\u0660 OK", "200\n"]
+
+
+@pytest.mark.parametrize("status", [*NO_STATUSES, "200 OK\r\nX: y", "200 \0", "200 \n", "200 \u0141"])
+def test_a_malformed_status_raises(status):
+    with pytest.raises(ValueError, match=r"status|latin-1"):
+        response_head(status, [], b"")
+
+
+@pytest.mark.parametrize("character", [*map(chr, range(0x20)), "\x7f"])
+def test_a_control_character_cannot_leave(character):
+    with pytest.raises(ValueError, match="must be a token"):
+        response_head("200 OK", [(f"X{character}Y", "v")], b"")
+    if character != "\t":
+        with pytest.raises(ValueError, match="control character in the value of header 'X'"):
+            response_head("200 OK", [("X", f"a{character}b")], b"")
+        with pytest.raises(ValueError, match="malformed status"):
+            response_head(f"200 O{character}K", [], b"")
+
+
+@pytest.mark.parametrize("name", ["", "X Y", "X:", "X\xe9", "X(", "\u0141"])
+def test_a_name_that_is_no_token_raises(name):
+    with pytest.raises(ValueError, match="must be a token"):
+        response_head("200 OK", [(name, "v")], b"")
+
+
+def test_a_value_outside_latin_1_raises():
+    with pytest.raises(ValueError, match="latin-1"):
+        response_head("200 OK", [("X", "\u0141")], b"")
+
+
+@pytest.mark.parametrize("name", sorted(names.CONNECTION_FIELDS))
+def test_a_header_of_the_connection_is_found_and_cannot_leave(name):
+    headers = [("Content-Type", "text/plain"), (name.title(), "x")]
+    assert hop_by_hop_name(headers) == name.title()
+    with pytest.raises(ValueError, match="belongs to the connection"):
+        response_head("200 OK", headers, b"")
+
+
+def test_other_headers_are_none_of_the_connections():
+    assert hop_by_hop_name([("Content-Type", "text/plain"), ("Date", "now")]) is None
+
+
+@pytest.mark.parametrize("name", sorted(names.SECRET_RESPONSE_FIELDS))
+def test_a_secret_is_not_kept(name):
+    response_head("200 OK", [(name.title(), "secret"), ("X", "y")], b"")
+    assert http1_response._header_lines == {("X", "y"): b"X: y\r\n"}
+
+
+def test_the_caches_are_bounded_and_hold_nothing_long():
+    size = http1_response._CACHE_SIZE
+    for number in range(size + 1):
+        response_head(f"200 {number}", [("X", str(number))], b"")
+    assert http1_response._header_lines == {("X", str(size)): b"X: %d\r\n" % size}
+    assert http1_response._status_lines == {f"200 {size}": b"HTTP/1.1 200 %d\r\n" % size}
+    response_head("200 " + "a" * 300, [("X", "y" * 300)], b"")
+    assert len(http1_response._header_lines) == len(http1_response._status_lines) == 1
+
+
+def test_early_hints_are_an_interim_response():
+    assert early_hints([("Link", "</a>; rel=preload")]) == (
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"
+    )
+    with pytest.raises(ValueError, match="control"):
+        early_hints([("Link", "\n")])
+
+
+def test_a_chunk_is_size_and_data_and_never_the_last_by_accident():
+    assert chunk(b"a" * 26) == b"1a\r\n" + b"a" * 26 + b"\r\n"
+    assert chunk(b"") == b""
+    assert chunk_start(26) + b"a" * 26 + CHUNK_END == chunk(b"a" * 26)
+    assert LAST_CHUNK == b"0\r\n\r\n"
+
+
+def test_ready_lines_end_as_lines_do():
+    for line in (CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, TRANSFER_ENCODING_CHUNKED):
+        assert line.endswith(b"\r\n")
+    assert CONTINUE == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def test_a_refusal_is_told_plainly_and_closes():
+    response = refusal_response(BAD_HOST, b"Date: now\r\n")
+    assert response == (
+        b"HTTP/1.1 400 Bad Request\r\nDate: now\r\nConnection: close\r\n"
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 29\r\nCache-Control: no-store\r\n\r\n"
+        b"The Host field is malformed.\n"
+    )
+    head, _, content = response.partition(b"\r\n\r\n")
+    assert len(content) == 29
+    assert refusal_response(BAD_HOST, b"Date: now\r\n", bodiless=True) == head + b"\r\n\r\n"
