@@ -18,14 +18,19 @@ from wsgix.core.exchange import Environ, Exchange, ExcInfo
 from wsgix.core.framing import parse_content_length, response_is_bodiless
 from wsgix.core.streams import bounded_input
 from wsgix.facts.grammar import CTL, OWS
+from wsgix.facts.names import HOP_BY_HOP
 from wsgix.headers import Headers
-from wsgix.util import FileWrapper, guess_scheme, is_hop_by_hop
+from wsgix.util import FileWrapper, guess_scheme
 from wsgix.wire.cgi import strip_script_name, transcode
 from wsgix.wire.date import http_date
 
 __all__ = ["BaseCGIHandler", "BaseHandler", "CGIHandler", "IISCGIHandler", "SimpleHandler", "read_environ"]
 
 _CONTROL_CHARACTERS: Final = frozenset(CTL)
+
+_MOST_NAMES: Final = 1000
+_plain_names: Final[set[str]] = set()
+"""Names of fields, as applications spell them, of which only the values need a look."""
 
 
 def format_date_time(timestamp: float | None) -> str:
@@ -112,11 +117,10 @@ class BaseHandler(Exchange):
         checked = self.headers_class(headers.copy() if type(headers) is list else headers)
         self._convert_string_type(status, "Status")
         self._validate_status(status)
+        length = None
         for name, value in headers:
-            if _is_hop_by_hop(name):
-                raise AssertionError(f"Hop-by-hop header, '{name}: {value}', not allowed")
-            if not (value.isascii() and name.isascii()):
-                _require_latin_1(f"the header {name!r}", name + value)
+            if name not in _plain_names or not value.isascii():
+                length = _check_field(name, value, length)
         self.status = status
         self.headers = checked
 
@@ -131,10 +135,10 @@ class BaseHandler(Exchange):
     def send_headers(self) -> None:
         """Transmit the head, completed by `cleanup_headers`."""
         status: str = self.status  # type: ignore[assignment]  # accept_head set it
-        self.bodiless = bodiless = response_is_bodiless(self.environ.get("REQUEST_METHOD", ""), status)
+        self.bodiless = bodiless = _is_bodiless(self.environ.get("REQUEST_METHOD", ""), status)
         self.cleanup_headers()
-        lengths = self.headers.get_all("Content-Length")
-        declared = _declared_length(lengths) if lengths else None
+        length = self.headers.get("Content-Length")
+        declared = None if length is None else parse_content_length(length.strip(OWS))
         self.headers_sent = True
         if not self.origin_server or self.client_is_modern():
             self.send_preamble()
@@ -171,12 +175,9 @@ class BaseHandler(Exchange):
             self._write(f"Status: {self.status}\r\n".encode("latin-1"))
             return
         headers = self.headers
-        lines = f"HTTP/{self.http_version} {self.status}\r\n"
-        if "Date" not in headers:
-            lines += _date_line(int(time.time()))
-        if self.server_software and "Server" not in headers:
-            lines += f"Server: {self.server_software}\r\n"
-        self._write(lines.encode("latin-1"))
+        second = None if "Date" in headers else int(time.time())
+        server = None if self.server_software and "Server" in headers else self.server_software
+        self._write(_preamble(self.http_version, self.status, second, server))
 
     def client_is_modern(self) -> bool:
         """Tell whether the client understands a head at all: HTTP/0.9 has none."""
@@ -238,8 +239,32 @@ class BaseHandler(Exchange):
         raise NotImplementedError
 
 
-# Few statuses and names make up nearly all responses.
-_is_hop_by_hop = lru_cache(is_hop_by_hop)
+# Few methods and statuses make up nearly all traffic.
+_is_bodiless = lru_cache(response_is_bodiless)
+
+
+def _check_field(name: str, value: str, length: int | None) -> int | None:
+    """Check a field for `accept_head`, and return the Content-Length so far, in bytes; *length* was before.
+
+    Raises:
+        AssertionError: the field is the gateway's to send.
+        ValueError: it is not latin-1, or not the one length of the content in bytes.
+    """
+    lower_name = name.lower()
+    if lower_name == "content-length":
+        # Who reads further than was meant takes content for the next response (RFC 9112, 11.1).
+        declared = parse_content_length(value.strip(OWS))
+        if declared is None:
+            raise ValueError(f"Content-Length is {value!r}, which is no number of bytes")
+        if length is not None and length != declared:
+            raise ValueError(f"Content-Length is {length} and {declared} at once")
+        return declared
+    if lower_name in HOP_BY_HOP:
+        raise AssertionError(f"Hop-by-hop header, '{name}: {value}', not allowed")
+    _require_latin_1(f"the header {name!r}", name + value)
+    if name.isascii() and len(_plain_names) < _MOST_NAMES:
+        _plain_names.add(name)
+    return length
 
 
 @lru_cache
@@ -252,7 +277,7 @@ def _check_status(status: str) -> None:
     if not (status[:3].isascii() and status[:3].isdigit()):
         raise AssertionError("Status message must begin w/3-digit code")
     if status[3] != " ":
-        raise AssertionError("Status message must have space after code")
+        raise AssertionError("Status message must have a space after code")
     _require_latin_1("the status", status)
 
 
@@ -264,23 +289,12 @@ def _require_latin_1(what: str, text: str) -> None:
         raise ValueError(f"{what} has the character {text[error.start]!r}, which latin-1 lacks") from None
 
 
-def _declared_length(values: list[str]) -> int:
-    """Return the one length in bytes that the values of Content-Length agree on.
-
-    Raises:
-        ValueError: they do not, or one is malformed. Who reads further than the sender meant takes
-            content for the next response (RFC 9112, 11.1).
-    """
-    lengths = {parse_content_length(value.strip(OWS)) for value in values}
-    length = lengths.pop()
-    if length is None or lengths:
-        raise ValueError(f"Content-Length must be one number of bytes, not {', '.join(values)!r}")
-    return length
-
-
-@lru_cache(maxsize=1)
-def _date_line(second: int) -> str:
-    return f"Date: {format_date_time(second)}\r\n"
+@lru_cache(maxsize=32)  # each second brings a new one
+def _preamble(http_version: str, status: str, second: int | None, server: str | None) -> bytes:
+    """Return the status line, `Date` unless *second* is None, and `Server` if there is one."""
+    date_line = "" if second is None else f"Date: {format_date_time(second)}\r\n"
+    server_line = f"Server: {server}\r\n" if server else ""
+    return f"HTTP/{http_version} {status}\r\n{date_line}{server_line}".encode("latin-1")
 
 
 class SimpleHandler(BaseHandler):

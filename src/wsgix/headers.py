@@ -77,16 +77,24 @@ class Headers:
         return iter(self.keys())
 
     def __contains__(self, name: str) -> bool:
-        return self.get(name) is not None
+        wanted = name.lower() if type(name) is str else _lowered(name)
+        length = len(wanted)
+        for field_name, _ in self._headers:
+            if len(field_name) == length and field_name.lower() == wanted:
+                return True
+        return False
 
     def __getitem__(self, name: str) -> str | None:
         return self.get(name)
 
     def __setitem__(self, name: str, val: str) -> None:
         """Replace all fields of that name by one, at the end."""
-        field = self._convert_string_type(name, name=True), self._convert_string_type(val)
-        del self[name]
-        self._headers.append(field)
+        if not (type(name) is type(val) is str and name.isprintable() and val.isprintable()):
+            self._convert_string_type(name, name=True)
+            self._convert_string_type(val)
+        if name in self:
+            del self[name]
+        self._headers.append((name, val))
 
     def __delitem__(self, name: str) -> None:
         """Remove all fields of that name, if there are any."""
@@ -101,7 +109,7 @@ class Headers:
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the value of the first field of that name, or `default` if there is none."""
-        wanted = _lowered(name)
+        wanted = name.lower() if type(name) is str else _lowered(name)
         length = len(wanted)  # latin-1 text keeps its length in lower case, so most names need no lowering
         for field_name, value in self._headers:
             if len(field_name) == length and field_name.lower() == wanted:
@@ -165,7 +173,7 @@ class Headers:
         Raises:
             UnicodeEncodeError: a character is not latin-1.
         """
-        return str(self).encode("latin-1")
+        return self.__str__().encode("latin-1")  # as str(self), without the way through C
 
 
 def _wrong_type(value: object) -> AssertionError:

@@ -216,7 +216,7 @@ class Exchange:
     def _begin_again(self) -> None:
         """Forget the last exchange, however it ended."""
         self.environ = self.status = self.headers = self.result = None  # type: ignore[assignment]
-        self.remaining = self._closed_result = None
+        self.remaining = self._closed_result = self._client_gone = None
         self.bytes_sent = 0
         self.headers_sent = self.bodiless = self.incomplete = False
         self._started = self._stopped = self._failed = self._finished = False

@@ -7,8 +7,9 @@ header raises ValueError.
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
+from wsgix.core.framing import parse_content_length
 from wsgix.facts.grammar import FORBIDDEN_IN_VALUE, OWS
 from wsgix.facts.names import CONNECTION_FIELDS, SECRET_RESPONSE_FIELDS
 from wsgix.facts.refusals import Refusal
@@ -26,7 +27,13 @@ TRANSFER_ENCODING_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 _CACHE_SIZE: Final = 1024
 _CACHED_LENGTH: Final = 256
 
-_header_lines: Final[dict[Pair, bytes]] = {}
+# What a field means for the message, beside its line: a length in bytes is its own note.
+_PLAIN: Final = -1
+_DATE: Final = -2
+_SERVER: Final = -3
+_NOTES: Final = {"date": _DATE, "server": _SERVER}
+
+_header_lines: Final[dict[Pair, tuple[bytes, int]]] = {}
 _status_lines: Final[dict[str, bytes]] = {}
 
 _has_control: Final = re.compile(f"[{re.escape(FORBIDDEN_IN_VALUE)}]").search
@@ -46,6 +53,50 @@ def hop_by_hop_name(headers: Iterable[Pair]) -> str | None:
     return None
 
 
+class Fields(NamedTuple):
+    """The headers of a response, checked: the `lines` of all but Content-Length, and what they say."""
+
+    lines: list[bytes]
+    length: int | None
+    """Content-Length in bytes, None where it is absent."""
+    has_date: bool
+    has_server: bool
+
+
+def check_fields(headers: Iterable[Pair]) -> Fields:
+    """Check the (name, value) pairs of a response, latin-1 each, and write their lines.
+
+    Raises:
+        ValueError: a header is malformed or belongs to the connection, or Content-Length is repeated.
+    """
+    lines = []
+    length = None
+    has_date = has_server = False
+    known = _header_lines
+    for pair in headers:
+        line, note = known.get(pair) or _header_line(pair)
+        if note >= 0:
+            # Who reads the other of two lengths takes content for the next response (RFC 9112, 11.1).
+            if length is not None:
+                raise ValueError("Content-Length is repeated")
+            length = note
+            continue
+        lines.append(line)
+        if note != _PLAIN:
+            has_date = has_date or note == _DATE
+            has_server = has_server or note == _SERVER
+    return Fields(lines, length, has_date, has_server)
+
+
+def status_line(status: str) -> bytes:
+    """Write the status line: three digits, a space, a reason phrase that may be empty.
+
+    Raises:
+        ValueError: the status is malformed.
+    """
+    return _status_lines.get(status) or _status_line(status)
+
+
 def response_head(status: str, headers: Iterable[Pair], own_lines: bytes) -> bytes:
     """Write the head of a response, from the status line to the empty line.
 
@@ -58,9 +109,9 @@ def response_head(status: str, headers: Iterable[Pair], own_lines: bytes) -> byt
     Raises:
         ValueError: the status or a header is malformed, or a header belongs to the connection.
     """
-    lines = [_status_lines.get(status) or _status_line(status), own_lines]
     known = _header_lines
-    lines += [known.get(pair) or _header_line(pair) for pair in headers]
+    lines = [status_line(status), own_lines]
+    lines += [(known.get(pair) or _header_line(pair))[0] for pair in headers]
     lines.append(b"\r\n")
     return b"".join(lines)
 
@@ -78,7 +129,7 @@ def _status_line(status: str) -> bytes:
     return line
 
 
-def _header_line(pair: Pair) -> bytes:
+def _header_line(pair: Pair) -> tuple[bytes, int]:
     name, value = pair
     if not is_token(name):
         raise ValueError(f"malformed header name {name!r}: it must be a token")
@@ -88,12 +139,19 @@ def _header_line(pair: Pair) -> bytes:
     # "Field values containing CR, LF, or NUL characters are invalid and dangerous" (RFC 9110, 5.5)
     if _has_control(value):
         raise ValueError(f"control character in the value of header {name!r}")
-    line = f"{name}: {value.strip(OWS)}\r\n".encode("latin-1")
-    if lower not in SECRET_RESPONSE_FIELDS and len(line) <= _CACHED_LENGTH:
+    value = value.strip(OWS)
+    note = _NOTES.get(lower, _PLAIN)
+    if lower == "content-length":
+        length = parse_content_length(value)
+        if length is None:
+            raise ValueError(f"malformed Content-Length {value!r}: it must be a number of bytes")
+        note = length
+    entry = f"{name}: {value}\r\n".encode("latin-1"), note
+    if lower not in SECRET_RESPONSE_FIELDS and len(entry[0]) <= _CACHED_LENGTH:
         if len(_header_lines) >= _CACHE_SIZE:
             _header_lines.clear()
-        _header_lines[pair] = line
-    return line
+        _header_lines[pair] = entry
+    return entry
 
 
 def early_hints(headers: Iterable[Pair]) -> bytes:
