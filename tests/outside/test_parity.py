@@ -32,7 +32,7 @@ ALSO_USED = {
 OF_THE_MOMENT = {"handlers.BaseHandler.os_environ"}
 
 # Optional parameters that wsgix adds at the end or as keywords.
-ADDED_PARAMETERS: dict[str, tuple[str, ...]] = {}
+ADDED_PARAMETERS: dict[str, tuple[str, ...]] = {"simple_server.make_server": ("ssl_context",)}
 
 
 class Reason(NamedTuple):
