@@ -1,29 +1,44 @@
 """The command line: one file a command, found by its name.
 
-Exit codes are gunicorn's: 1 for a configuration that cannot be served, 4 for an application that cannot
-be loaded; argparse's 2 for a command line that cannot be read.
+Whatever is wrong is one clear line on standard error. Exit codes are gunicorn's: 1 for a configuration that
+cannot be served, 4 for an application that cannot be loaded; argparse's 2 for a command line that cannot be
+read.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
+from typing import Final, NoReturn
 
 from wsgix import __version__
 from wsgix.cli import serve
 from wsgix.cli.application import ApplicationError
 from wsgix.server.settings import ConfigurationError
 
-CONFIGURATION_FAULT = 1
-APPLICATION_FAULT = 4
+CONFIGURATION_FAULT: Final = 1
+COMMAND_LINE_FAULT: Final = 2
+APPLICATION_FAULT: Final = 4
+_INTERRUPTED: Final = 128 + signal.SIGINT
+"""What a shell reports for a process that Ctrl-C ended."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a fault in one line, instead of below the usage of everything."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(COMMAND_LINE_FAULT, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in *arguments* (default: of this process); return the exit code."""
-    parser = argparse.ArgumentParser(prog="wsgix", description="Serve WSGI applications.")
+    parser = _Parser(prog="wsgix", description="Serve WSGI applications.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"wsgix {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     serve.add_to(commands)
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        options.parser.error(f"there is no option or argument {' '.join(unknown)}")
     try:
         options.run(options)
     except ConfigurationError as error:
@@ -32,4 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ApplicationError as error:
         print(f"wsgix: {error}", file=sys.stderr)
         return APPLICATION_FAULT
+    except KeyboardInterrupt:  # while the application was loaded; once it is served, a signal is its end
+        return _INTERRUPTED
     return 0

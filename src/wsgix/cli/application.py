@@ -1,11 +1,13 @@
 """Finds the application that a command line names.
 
-Whatever is wrong is an `ApplicationError` whose line says what was tried; a traceback is shown only where
-the fault is inside the application's own code, and then only its part of it.
+Whatever is wrong is an `ApplicationError`. The first line of its message says what was tried and what to do;
+where the application's own code failed, the traceback of that code stands below it.
 """
 
 import importlib
+import importlib.machinery
 import importlib.util
+import inspect
 import os
 import re
 import sys
@@ -16,7 +18,8 @@ from typing import Any, Final
 
 DEFAULT_NAMES: Final = ("app", "application")
 
-_CALL: Final = re.compile(r"(\w+)\(\)")
+_MISSING: Final = object()
+_FACTORY_CALL: Final = re.compile(r"(.+?)\(\)")
 
 
 class ApplicationError(Exception):
@@ -32,95 +35,178 @@ def load_application(name: str) -> Any:
     Raises:
         ApplicationError: there is no such module or attribute, its code fails, or it is not callable.
     """
-    source, _, attribute = name.partition(":")
-    module = _load_module(name, source)
-    if not attribute:
-        found = [candidate for candidate in DEFAULT_NAMES if hasattr(module, candidate)]
-        if not found:
-            raise ApplicationError(
-                f"cannot load {name!r}: {source} has neither {' nor '.join(map(repr, DEFAULT_NAMES))}; "
-                f"name the application, as in {source}:NAME"
-            )
-        attribute = found[0]
-    call = _CALL.fullmatch(attribute)
-    value: Any = module
-    for part in (call[1] if call else attribute).split("."):
-        if not hasattr(value, part):
-            raise ApplicationError(
-                f"cannot load {name!r}: {source} has no attribute {part!r}{_alternatives(module)}"
-            )
-        value = getattr(value, part)
+    drive, rest = os.path.splitdrive(name)
+    source, _, attribute = rest.partition(":")
+    source = drive + source
+    if not source:
+        raise _cannot(name, "the module is missing; write MODULE:ATTRIBUTE or FILE.py:ATTRIBUTE")
+    is_file = source.endswith(".py") or os.sep in source or "/" in source
+    module = _import_file(name, Path(source)) if is_file else _import_module(name, source)
+    call = _FACTORY_CALL.fullmatch(attribute)
+    value = _find(name, source, module, call[1] if call else attribute)
     if call:
-        value = _call(name, value)
+        if not callable(value):
+            raise _cannot(name, f"{call[1]} is {_kind(value)}, which cannot be called; leave out the ()")
+        try:
+            value = value()
+        except (Exception, SystemExit) as error:
+            raise _code_failed(name, error) from None
     if not callable(value):
-        raise ApplicationError(
-            f"cannot load {name!r}: it is {type(value).__name__}, not a callable WSGI application"
-        )
+        what = f"{call[0]} returned" if call else "it is"
+        raise _cannot(name, f"{what} {_kind(value)}, but a WSGI application is a callable")
     return value
 
 
-def _load_module(name: str, source: str) -> ModuleType:
-    if not source:
-        raise ApplicationError(f"cannot load {name!r}: the module is missing; write MODULE:ATTRIBUTE")
-    path = Path(source)
-    is_file = source.endswith(".py") or os.sep in source
-    if is_file and not path.is_file():
-        raise ApplicationError(f"cannot load {name!r}: there is no file {source}")
-    folder = str(path.parent.resolve()) if is_file else os.getcwd()
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    module_name = path.stem if is_file else source
+def _import_module(name: str, source: str) -> ModuleType:
+    if not all(source.split(".")):
+        raise _cannot(name, f"{source!r} is not the name of a module; write it as in package.module")
+    folder = os.getcwd()
+    _put_on_path(folder)
     try:
-        return _import_file(module_name, path) if is_file else importlib.import_module(module_name)
-    except BaseException as error:
-        if (
-            isinstance(error, ModuleNotFoundError)
-            and error.name
-            and f"{module_name}.".startswith(f"{error.name}.")
-        ):
-            raise ApplicationError(
-                f"cannot load {name!r}: there is no module {error.name!r} in {folder} or on the Python path"
-            ) from None
-        raise _failure(name, error) from None
+        return importlib.import_module(source)
+    except ModuleNotFoundError as error:
+        if _own_code(error) is None:  # nothing ran: it is the import asked for that found no module
+            place = f"in {folder} nor among the installed ones"
+            hint = "; an attribute stands after a colon, as in module:app" if "." in source else ""
+            raise _cannot(name, f"there is no module {error.name!r} {place}{hint}") from None
+        raise _code_failed(name, error) from None
+    except (Exception, SystemExit) as error:
+        raise _code_failed(name, error) from None
 
 
 def _import_file(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path.resolve())
-    if spec is None or spec.loader is None:
-        raise ApplicationError(f"cannot load {path}: it is not a Python file")
+    if path.is_dir():
+        raise _cannot(name, f"{path} is a directory; name the file in it, as in {path / 'app.py'}")
+    if not path.is_file():
+        raise _cannot(name, f"there is no file {path}{'' if path.is_absolute() else f' in {os.getcwd()}'}")
+    path = path.resolve()
+    module_name, folder = _place_in_packages(path)
+    # A file may bear the name of a module of the standard library, and must not be imported in its place.
+    _put_on_path(str(folder), last=module_name in sys.stdlib_module_names)
+    try:
+        if folder != path.parent:
+            return importlib.import_module(module_name)
+        return _execute(path, module_name)
+    except (Exception, SystemExit) as error:
+        raise _code_failed(name, error) from None
+
+
+def _place_in_packages(path: Path) -> tuple[str, Path]:
+    """Return the module name of the file *path*, so that its relative imports work, and where it starts."""
+    names, folder = [path.stem], path.parent
+    while path.stem.isidentifier() and (folder / "__init__.py").is_file():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    if len(names) > 1 and names[0] not in sys.stdlib_module_names:
+        return ".".join(names), folder
+    return path.stem, path.parent
+
+
+def _execute(path: Path, module_name: str) -> ModuleType:
+    """Import the file *path*, whatever it is called; as *module_name* if that name is free."""
+    if module_name in sys.modules or module_name in sys.stdlib_module_names:
+        module_name += "_application"
+    loader = importlib.machinery.SourceFileLoader(module_name, str(path))
+    spec = importlib.util.spec_from_file_location(module_name, path, loader=loader)
+    if spec is None:
+        raise AssertionError("a loader was given, so there is a specification")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+    sys.modules[module_name] = module
+    loader.exec_module(module)
     return module
 
 
-def _call(name: str, factory: Any) -> Any:
+def _put_on_path(folder: str, *, last: bool = False) -> None:
+    if folder not in sys.path:
+        sys.path.insert(len(sys.path) if last else 0, folder)
+
+
+def _find(name: str, source: str, module: ModuleType, attribute: str) -> Any:
+    """Return the *attribute*, dots allowed, of *module*; the first of the default names if it is empty."""
+    if not attribute:
+        for candidate in DEFAULT_NAMES:
+            value = _get(name, module, candidate)
+            if value is not _MISSING:
+                return value
+        raise _cannot(
+            name,
+            f"{source} has neither {' nor '.join(map(repr, DEFAULT_NAMES))}; "
+            f"name the application, as in {source}:NAME{_candidates(module)}",
+        )
+    value = module
+    seen = source
+    for part in attribute.split("."):
+        owner, value = value, _get(name, value, part)
+        if value is _MISSING:
+            raise _cannot(name, f"{seen} has no attribute {part!r}{_candidates(owner)}")
+        seen = f"{seen}{':' if seen is source else '.'}{part}"
+    return value
+
+
+def _get(name: str, owner: Any, attribute: str) -> Any:
+    """Return an attribute or `_MISSING`; finding it may run code, such as a module's `__getattr__`."""
     try:
-        return factory()
-    except BaseException as error:
-        raise _failure(name, error) from None
+        return getattr(owner, attribute, _MISSING)
+    except (Exception, SystemExit) as error:
+        raise _code_failed(name, error) from None
 
 
-def _failure(name: str, error: BaseException) -> ApplicationError:
-    """Describe an exception of the application's own code, from its first frame on."""
-    if isinstance(error, ApplicationError):
-        return error
-    frame: TracebackType | None = error.__traceback__
-    while frame is not None and frame.tb_frame.f_code.co_filename == __file__:
-        frame = frame.tb_next
-    lines = "".join(traceback.format_exception(type(error), error, frame)).rstrip()
-    return ApplicationError(
-        f"cannot load {name!r}: its code failed with {type(error).__name__}: {error}\n{lines}"
-    )
-
-
-def _alternatives(module: ModuleType) -> str:
-    """Name the callables that a user might have meant."""
+def _candidates(owner: Any) -> str:
+    """Name what a user might have meant, if *owner* is a module."""
+    if not isinstance(owner, ModuleType):
+        return ""
     names = [
         name
-        for name, value in vars(module).items()
-        if callable(value)
-        and not name.startswith("_")
-        and getattr(value, "__module__", "") == module.__name__
+        for name, value in vars(owner).items()
+        if not name.startswith("_") and _may_be_application(owner, value)
     ]
     return f"; there are: {', '.join(names[:5])}" if names else ""
+
+
+def _may_be_application(module: ModuleType, value: Any) -> bool:
+    """Tell whether *value* is a function or class of *module*, or an object to call like an application."""
+    try:
+        if inspect.isroutine(value) or inspect.isclass(value):
+            return bool(value.__module__ == module.__name__)
+        inspect.signature(value).bind("environ", "start_response")
+    except Exception:
+        # It cannot be called so, or does not let itself be looked at, as Flask's `request` outside of one.
+        return False
+    return True
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
+
+
+def _cannot(name: str, reason: str) -> ApplicationError:
+    return ApplicationError(f"cannot load {name!r}: {reason}")
+
+
+def _code_failed(name: str, error: BaseException) -> ApplicationError:
+    """Describe an exception that the application's own code raised, with its traceback."""
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        reason = (
+            f"its code imports {error.name!r}, which is neither beside it nor installed for {sys.executable}"
+        )
+    elif isinstance(error, SystemExit):
+        reason = f"its code ended the process while it was loaded ({what})"
+    elif isinstance(error, SyntaxError) and error.filename:
+        reason = f"its code is not Python: {error.msg} ({error.filename}, line {error.lineno})"
+    else:
+        reason = f"its code failed: {what}"
+    lines = "".join(traceback.format_exception(type(error), error, _own_code(error))).rstrip()
+    return _cannot(name, f"{' '.join(reason.split())}\n{lines}")
+
+
+def _own_code(error: BaseException) -> TracebackType | None:
+    """Return the part of a traceback that begins in the application; None if its code did not run."""
+    trace = error.__traceback__
+    while trace is not None and _is_import_machinery(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    return trace
+
+
+def _is_import_machinery(filename: str) -> bool:
+    return filename in (__file__, importlib.__file__) or filename.startswith("<frozen importlib")

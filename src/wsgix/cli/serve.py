@@ -12,25 +12,36 @@ from wsgix.server.listeners import close_listeners, open_listeners
 from wsgix.server.settings import make_settings
 
 
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command and its options, one for each row of `facts.settings`."""
-    parser = commands.add_parser("serve", help="serve an application over HTTP/1.1")
+    parser = commands.add_parser(
+        "serve",
+        help="serve an application over HTTP/1.1",
+        description="Serve a WSGI application over HTTP/1.1 until SIGTERM or SIGINT.",
+        allow_abbrev=False,
+    )
     parser.add_argument(
         "application",
         metavar="APPLICATION",
         help="module:attribute, path/to/file.py:attribute, or module:factory(); the attribute is "
-        f"{' or '.join(DEFAULT_NAMES)} by default",
+        f"{', then '.join(DEFAULT_NAMES)} by default",
     )
     for row in SETTINGS:
-        parser.add_argument("--" + row.name.replace("_", "-"), dest=row.name, **_option(row))
-    parser.set_defaults(run=run)
+        parser.add_argument(_flag(row), dest=row.name, **_option(row))
+    parser.set_defaults(run=run, parser=parser)
+
+
+def _flag(row: Setting) -> str:
+    return "--" + row.name.replace("_", "-")
 
 
 def _option(row: Setting) -> dict[str, Any]:
+    # argparse is not given the defaults: `make_settings` knows them, and some versions would show them twice.
     if row.kind is Kind.SWITCH:
-        return {"action": argparse.BooleanOptionalAction, "default": row.default, "help": row.meaning}
+        default = "on" if row.default else "off"
+        return {"action": argparse.BooleanOptionalAction, "help": f"{row.meaning} (default: {default})"}
     several = row.kind is Kind.ADDRESSES
-    default = " ".join(row.default) if isinstance(row.default, tuple) else row.default
+    default = " ".join(row.default) if isinstance(row.default, tuple) else str(row.default)
     return {
         "action": "append" if several else "store",
         "metavar": row.metavar,
@@ -39,15 +50,15 @@ def _option(row: Setting) -> dict[str, Any]:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Check the settings, open the addresses, load the application, serve."""
+    """Check the settings, open the addresses, load the application, serve.
+
+    Raises:
+        wsgix.server.settings.ConfigurationError: a setting is wrong or an address cannot be had.
+        wsgix.cli.application.ApplicationError: the application cannot be loaded.
+    """
     given = {row.name: getattr(options, row.name) for row in SETTINGS}
     settings = make_settings(**{name: value for name, value in given.items() if value is not None})
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s",
-        datefmt="%Y-%m-%d %H:%M:%S %z",
-    )
+    _log_to_standard_error()
     listeners = open_listeners(settings.bind)
     try:
         application = load_application(options.application)
@@ -55,6 +66,20 @@ def run(options: argparse.Namespace) -> None:
         close_listeners(listeners)
         raise
     serve_listeners(application, listeners, settings, _announce)
+
+
+def _log_to_standard_error() -> None:
+    """Show the server's own log. The root logger stays the application's to configure."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        logging.Formatter(
+            "[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s", datefmt="%Y-%m-%d %H:%M:%S %z"
+        )
+    )
+    log = logging.getLogger("wsgix")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def _announce(line: str) -> None:

@@ -1,0 +1,1 @@
+"""A guest book: visitors leave entries, the admin tidies them up."""

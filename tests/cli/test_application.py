@@ -1,0 +1,332 @@
+"""How `wsgix serve` finds the application, and what it says when it does not."""
+
+import os
+import signal
+import subprocess
+import urllib.request
+
+import pytest
+
+from tests.serving import COMMAND, DEADLINE, environment_with, run_wsgix, serving
+
+
+def get(url: str) -> str:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=DEADLINE) as answer:
+        return answer.read().decode()
+
+
+def answer_of(application: str, folder) -> str:
+    """Serve *application* from inside the folder and return what it says."""
+    with serving(application, cwd=folder.path) as server:
+        return get(server.url)
+
+
+class Refused:
+    """What `wsgix serve` printed for an application that it cannot load."""
+
+    def __init__(self, application: str, folder) -> None:
+        done = run_wsgix("serve", application, "--bind", "127.0.0.1:0", cwd=folder.path)
+        self.code = done.returncode
+        self.line, _, self.rest = done.stderr.partition("\n")
+        assert done.stdout == ""
+
+
+def refusal_of(application: str, folder) -> str:
+    """Return the one line with which *application* is refused; there must be nothing else."""
+    refused = Refused(application, folder)
+    assert refused.code == 4
+    assert refused.rest == ""
+    assert refused.line.startswith(f"wsgix: cannot load {application!r}: ")
+    return refused.line.removeprefix(f"wsgix: cannot load {application!r}: ")
+
+
+# Found
+
+
+def test_an_attribute_of_a_module_in_the_current_directory(folder):
+    folder.write_app("site_one.py", "one", called="site")
+    assert answer_of("site_one:site", folder) == "one site_one"
+
+
+def test_app_is_the_default_attribute(folder):
+    folder.write_app("both.py", "app")
+    source = (folder.path / "both.py").read_text()
+    folder.write("both.py", source + "\napplication = None\n")
+    assert answer_of("both", folder) == "app both"
+
+
+def test_application_is_the_second_default(folder):
+    folder.write_app("second.py", "second", called="application")
+    assert answer_of("second", folder) == "second second"
+    assert answer_of("second.py", folder) == "second second"
+
+
+def test_an_attribute_may_have_dots(folder):
+    folder.write_app("inner.py", "dotted")
+    folder.write("outer.py", "import inner\n\nclass site:\n    wsgi = staticmethod(inner.app)\n")
+    assert answer_of("outer:site.wsgi", folder) == "dotted inner"
+    assert answer_of("outer:inner.app", folder) == "dotted inner"
+
+
+def test_a_module_of_a_package_is_found_by_its_dotted_name(folder):
+    folder.write("package/__init__.py", "")
+    folder.write_app("package/sub/wsgi.py", "package")
+    assert answer_of("package.sub.wsgi:app", folder) == "package package.sub.wsgi"
+
+
+def test_a_package_itself_can_be_served(folder):
+    folder.write_app("package/__init__.py", "init")
+    assert answer_of("package", folder) == "init package"
+
+
+def test_a_file_of_a_package_keeps_its_relative_imports(folder):
+    folder.write("outer/package/__init__.py", "")
+    folder.write_app("outer/package/views.py", "relative")
+    folder.write("outer/package/wsgi.py", "from .views import app\n")
+    assert answer_of("outer/package/wsgi.py", folder) == "relative package.views"
+
+
+def test_a_file_imports_what_lies_beside_it(folder):
+    folder.write_app("sites/beside.py", "beside")
+    folder.write("sites/main.py", "from beside import app as application\n")
+    assert answer_of("sites/main.py:application", folder) == "beside beside"
+    assert answer_of(f"{folder.path}/sites/main.py", folder) == "beside beside"
+
+
+def test_a_factory_is_called(folder):
+    folder.write_app("made.py", "made")
+    folder.write(
+        "maker.py", "import made\n\ndef create():\n    return made.app\n\nclass Site:\n    new = create\n"
+    )
+    assert answer_of("maker:create()", folder) == "made made"
+    assert answer_of("maker.py:Site.new()", folder) == "made made"
+
+
+@pytest.mark.parametrize("name", ["platform", "signal", "types", "json", "code"])
+def test_a_file_may_bear_the_name_of_a_module_of_the_standard_library(folder, name):
+    folder.write_app(f"sites/{name}.py", "mine")
+    path = folder.path / f"sites/{name}.py"
+    # What is imported afterwards gets the standard library's module, not this file.
+    path.write_text(
+        f"import decimal, uuid, {name} as theirs\nassert not hasattr(theirs, 'app')\n" + path.read_text()
+    )
+    assert answer_of(f"sites/{name}.py", folder) == f"mine {name}_application"
+
+
+def test_a_folder_with_an_init_file_may_bear_such_a_name_too(folder):
+    folder.write("code/__init__.py", "")
+    folder.write_app("code/main.py", "mine")
+    assert answer_of("code/main.py", folder) == "mine main"
+
+
+def test_a_file_may_have_a_name_that_is_no_identifier(folder):
+    folder.write_app("my-site.v2.py", "dashed")
+    assert answer_of("./my-site.v2.py", folder) == "dashed my-site.v2"
+
+
+def test_the_application_owns_the_root_logger(folder):
+    folder.write(
+        "logs.py",
+        """
+        import logging
+        logging.basicConfig(format="mine: %(message)s")
+
+        def app(environ, start_response):
+            logging.warning("inside")
+            start_response("204 No Content", [])
+            return []
+        """,
+    )
+    with serving("logs", cwd=folder.path) as server:
+        get(server.url)
+        server.err.wait_for(r"(?m)^mine: inside$")
+
+
+# Not found: one line says what was tried and what to do
+
+
+def test_a_module_that_does_not_exist(folder):
+    assert refusal_of("nowhere_at_all:app", folder) == (
+        f"there is no module 'nowhere_at_all' in {folder.path} nor among the installed ones"
+    )
+
+
+def test_a_package_or_a_part_of_it_that_does_not_exist(folder):
+    folder.write("package/__init__.py", "")
+    assert "there is no module 'nowhere'" in refusal_of("nowhere.wsgi:app", folder)
+    assert "there is no module 'package.nowhere'" in refusal_of("package.nowhere:app", folder)
+
+
+def test_a_dot_instead_of_a_colon(folder):
+    folder.write_app("dotted.py", "never")
+    assert "an attribute stands after a colon, as in module:app" in refusal_of("dotted.app", folder)
+
+
+@pytest.mark.parametrize("name", ["", ":app"])
+def test_a_name_without_a_module(folder, name):
+    assert refusal_of(name, folder) == "the module is missing; write MODULE:ATTRIBUTE or FILE.py:ATTRIBUTE"
+
+
+@pytest.mark.parametrize("name", [".sibling:app", "a..b", "a."])
+def test_what_cannot_be_the_name_of_a_module(folder, name):
+    assert "is not the name of a module; write it as in package.module" in refusal_of(name, folder)
+
+
+def test_a_file_that_does_not_exist(folder):
+    assert refusal_of("sites/nowhere.py:app", folder) == f"there is no file sites/nowhere.py in {folder.path}"
+    assert refusal_of("nowhere.py", folder) == f"there is no file nowhere.py in {folder.path}"
+    path = f"{folder.path}/nowhere.py"
+    assert refusal_of(path, folder) == f"there is no file {path}"
+
+
+def test_a_directory(folder):
+    folder.write_app("sites/main.py", "never")
+    assert refusal_of("./sites", folder) == "sites is a directory; name the file in it, as in sites/app.py"
+
+
+def test_an_attribute_that_does_not_exist(folder):
+    folder.write_app("known.py", "never")
+    assert refusal_of("known:unknown", folder) == "known has no attribute 'unknown'; there are: app"
+    assert refusal_of("known:app.wsgi", folder) == "known:app has no attribute 'wsgi'"
+
+
+def test_neither_default(folder):
+    folder.write("empty.py", "value = 1\n\ndef create():\n    pass\n")
+    assert refusal_of("empty", folder) == (
+        "empty has neither 'app' nor 'application'; name the application, as in empty:NAME; there are: create"
+    )
+
+
+def test_the_objects_that_may_have_been_meant_are_named(folder):
+    folder.write(
+        "many.py",
+        """
+        from bisect import bisect
+        from flask import Flask, redirect, request
+
+        site = Flask(__name__)
+
+        class Other:
+            def __call__(self, environ, start_response):
+                pass
+
+        other, number, _hidden = Other(), 1, Other()
+        """,
+    )
+    assert refusal_of("many:sight", folder) == "many has no attribute 'sight'; there are: site, Other, other"
+
+
+def test_an_attribute_that_is_not_callable(folder):
+    folder.write("values.py", "app = 'text'\nnothing = None\n")
+    assert refusal_of("values:app", folder) == "it is of type str, but a WSGI application is a callable"
+    assert refusal_of("values:nothing", folder) == "it is None, but a WSGI application is a callable"
+    assert (
+        refusal_of("values:app()", folder) == "app is of type str, which cannot be called; leave out the ()"
+    )
+
+
+def test_a_factory_that_returns_nothing_to_call(folder):
+    folder.write("forgets.py", "def create():\n    pass\n")
+    assert refusal_of("forgets:create()", folder) == (
+        "create() returned None, but a WSGI application is a callable"
+    )
+
+
+# The application's own code fails: the line first, the traceback of that code below
+
+
+def failure_of(application: str, folder) -> tuple[str, str]:
+    refused = Refused(application, folder)
+    assert refused.code == 4
+    prefix = f"wsgix: cannot load {application!r}: "
+    assert refused.line.startswith(prefix)
+    # The traceback is the application's: nothing of wsgix or of the import system stands in it.
+    assert "wsgix" not in refused.rest
+    assert "importlib" not in refused.rest
+    return refused.line.removeprefix(prefix), refused.rest
+
+
+@pytest.mark.parametrize("name", ["needs:app", "needs.py:app"])
+def test_a_missing_dependency_of_the_application(folder, name):
+    folder.write("needs.py", "import not_installed_anywhere\n")
+    line, rest = failure_of(name, folder)
+    assert line.startswith(
+        "its code imports 'not_installed_anywhere', which is neither beside it nor installed for /"
+    )
+    assert rest.startswith("Traceback (most recent call last):\n")
+    assert 'needs.py", line 1' in rest
+
+
+@pytest.mark.parametrize("name", ["not_installed_either:app", "not_installed_either.py"])
+def test_a_file_that_imports_a_missing_module_of_its_own_name(folder, name):
+    folder.write("not_installed_either.py", "import not_installed_either.part\n")
+    line, _ = failure_of(name, folder)
+    assert line.startswith("its code imports 'not_installed_either.part'")
+
+
+@pytest.mark.parametrize("name", ["broken:app", "broken.py"])
+def test_a_syntax_error(folder, name):
+    folder.write("broken.py", "x = 1\ndef app(:\n")
+    line, rest = failure_of(name, folder)
+    assert line == f"its code is not Python: invalid syntax ({folder.path}/broken.py, line 2)"
+    assert "def app(:" in rest
+
+
+def test_a_file_that_is_not_text(folder):
+    (folder.path / "binary.py").write_bytes(b"app = None\0")
+    line, _ = failure_of("binary.py", folder)
+    assert "null bytes" in line
+
+
+@pytest.mark.parametrize("name", ["failing:app", "failing.py"])
+def test_an_exception_while_importing(folder, name):
+    folder.write("failing.py", "raise ValueError('one\\ntwo')\n")
+    line, rest = failure_of(name, folder)
+    assert line == "its code failed: ValueError: one two"
+    assert 'failing.py", line 1' in rest
+
+
+@pytest.mark.parametrize("name", ["exits:app", "exits.py"])
+def test_an_exit_while_importing(folder, name):
+    folder.write("exits.py", "import sys\nsys.exit(0)\n")
+    line, rest = failure_of(name, folder)
+    assert line == "its code ended the process while it was loaded (SystemExit: 0)"
+    assert 'exits.py", line 2' in rest
+
+
+def test_a_module_that_fails_when_asked_for_an_attribute(folder):
+    folder.write("lazy.py", "def __getattr__(name):\n    raise OSError(f'no database for {name}')\n")
+    line, _ = failure_of("lazy:site", folder)
+    assert line == "its code failed: OSError: no database for site"
+    assert failure_of("lazy", folder)[0] == "its code failed: OSError: no database for app"
+
+
+def test_an_interrupt_while_loading_ends_it_without_a_traceback(folder):
+    folder.write("slow.py", "print('loading', flush=True)\nopen('gate').read()\n")
+    os.mkfifo(folder.path / "gate")
+    with subprocess.Popen(
+        [*COMMAND, "serve", "slow", "--bind=unix:socket"],
+        cwd=folder.path,
+        env=environment_with({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdout.readline() == "loading\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=DEADLINE)
+    assert (process.returncode, err) == (128 + signal.SIGINT, "")
+    assert not (folder.path / "socket").exists()
+
+
+def test_a_factory_that_raises(folder):
+    folder.write("refuses.py", "def create():\n    raise KeyError('DATABASE_URL')\n")
+    line, rest = failure_of("refuses:create()", folder)
+    assert line == "its code failed: KeyError: 'DATABASE_URL'"
+    assert 'refuses.py", line 2' in rest
+
+
+def test_an_application_instead_of_a_factory(folder):
+    folder.write_app("plain.py", "never")
+    line, _ = failure_of("plain:app()", folder)
+    assert line.startswith("its code failed: TypeError: app() missing 2 required positional arguments")
