@@ -52,20 +52,23 @@ class AccessLog:
             self._second = second
         referer = environ.get("HTTP_REFERER", "-")
         agent = environ.get("HTTP_USER_AGENT", "-")
-        self._lines.append(
+        line = (
             f'{client or "-"} - - [{self._time}] "{escape(request_line)}" {status[:3]} {size or "-"} '
             f'"{escape(str(referer))}" "{escape(str(agent))}"\n'
         )
+        self._lines.append(line)
 
     def flush(self) -> None:
         """Write what was collected. A log that cannot be written loses lines, never a request."""
         if not self._lines:
             return
-        lines, self._lines = self._lines, []
+        # Emptied in place: another thread may be about to append to this very list.
+        lines = self._lines[:]
+        del self._lines[: len(lines)]
         try:
             sys.stdout.write("".join(lines))
             sys.stdout.flush()
-        except (OSError, ValueError) as error:  # ValueError: the stream is closed
+        except (OSError, ValueError, AttributeError) as error:  # the stream is closed, or None
             if not self._failed:
                 self._failed = True
                 _log.warning("the access log cannot be written: %s", error)

@@ -5,8 +5,8 @@ for it. Nothing here waits, but `send` once the client is far behind its respons
 """
 
 import enum
-import io
 import socket
+from io import BytesIO
 from typing import Any, Final
 
 from wsgix.core.exchange import Environ
@@ -41,6 +41,13 @@ class Phase(enum.Enum):
     CLOSED = enum.auto()
 
 
+HEAD: Final = Phase.HEAD
+BODY: Final = Phase.BODY
+BUSY: Final = Phase.BUSY
+FLUSH: Final = Phase.FLUSH
+LINGER: Final = Phase.LINGER
+
+
 class Connection:
     """An accepted socket.
 
@@ -52,8 +59,10 @@ class Connection:
         closing: whether no further request may follow; the worker sets it when it stops.
         interest: the events it is registered for, 0 if it is not.
         environ, wish: the request at hand, once `advance` gave None.
+        served: whether it waits for a further request, after one that was answered.
         begun: whether the deadline is that of a head which has begun to arrive.
         unfinished: whether the client may still be sending a request that nobody will read.
+        outbox: what the client has not taken yet of the response.
         lingered: bytes read since the connection lingers.
     """
 
@@ -62,7 +71,6 @@ class Connection:
         "_client",
         "_inbox",
         "_limits",
-        "_outbox",
         "_reader",
         "_start",
         "_template",
@@ -73,8 +81,10 @@ class Connection:
         "fd",
         "interest",
         "lingered",
+        "outbox",
         "outcome",
         "phase",
+        "served",
         "since",
         "socket",
         "unfinished",
@@ -84,10 +94,10 @@ class Connection:
     def __init__(self, accepted: socket.socket, client: Any, template: Environ, limits: Limits) -> None:
         self.socket = accepted
         self.fd = accepted.fileno()
-        self.phase = Phase.HEAD
+        self.phase = HEAD
         self.outcome: Outcome = KEEP
         self.deadline = self.since = 0.0
-        self.closing = self.begun = self.unfinished = False
+        self.closing = self.begun = self.served = self.unfinished = False
         self.lingered = 0
         self.interest = 0
         self.environ: Environ = template
@@ -102,7 +112,7 @@ class Connection:
         self._inbox: bytes | bytearray = b""
         self._start = 0
         self._body: RequestBody | None = None
-        self._outbox = b""
+        self.outbox = b""
 
     @property
     def client(self) -> str:
@@ -115,29 +125,23 @@ class Connection:
 
     # In: on the leader
 
-    def receive(self) -> bool:
-        """Take what has arrived; False at the end of the client's bytes.
-
-        Raises:
-            BlockingIOError: nothing has arrived.
-            OSError: the connection is lost.
-        """
-        data = self.socket.recv(RECEIVE_SIZE)
-        if not data:
-            return False
+    def take(self, data: bytes) -> None:
+        """Add what has arrived to what belongs to no request yet."""
         if not self._inbox:
             self._inbox = data
-        elif type(self._inbox) is bytearray:
-            self._inbox += data
-        else:
-            self._inbox = bytearray(self._inbox) + data
-        return True
+            return
+        # A buffer that grows in place keeps the work linear, however many pieces a head comes in.
+        if type(self._inbox) is not bytearray:
+            self._inbox = bytearray(self._inbox)
+        if self._start:
+            del self._inbox[: self._start]
+            self._start = 0
+        self._inbox += data
 
-    def discard(self) -> int:
-        """Take what has arrived and forget it; return its size, 0 at the end of the client's bytes."""
+    def discard(self) -> None:
+        """Forget what belongs to no request yet."""
         self._inbox = b""
         self._start = 0
-        return len(self.socket.recv(RECEIVE_SIZE))
 
     @property
     def has_unread(self) -> bool:
@@ -146,30 +150,29 @@ class Connection:
 
     def advance(self) -> Step | Refusal | None:
         """Go on with what has arrived; None once a whole request is at hand in `environ`."""
-        if self._body is None:
-            head = self._reader.read(self._inbox, self._start, self._template)
-            if head is NEED_MORE or isinstance(head, Refusal):
-                return head
-            return self._begin_request(head)  # type: ignore[arg-type]
-        return self._collect(self._body)
-
-    def _begin_request(self, environ: Environ) -> Step | Refusal | None:
+        if self._body is not None:
+            return self._collect(self._body)
         reader = self._reader
+        environ = reader.read(self._inbox, self._start, self._template)
+        if not isinstance(environ, dict):
+            return environ
         if self._client is not None:
             environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = self._client
         self.environ = environ
         self.wish = reader.wish
         self._start = reader.end
-        framing = reader.framing
-        if framing == NO_BODY:
-            self._consume()
-            environ["wsgi.input"] = io.BytesIO()
-            return None
-        refusal = too_large(framing, self._limits)
+        if reader.framing != NO_BODY:
+            return self._begin_content(reader)
+        self._consume()
+        environ["wsgi.input"] = BytesIO()
+        return None
+
+    def _begin_content(self, reader: RequestReader) -> Step | Refusal | None:
+        refusal = too_large(reader.framing, self._limits)
         if refusal is not None:
             return refusal
-        self._body = RequestBody(framing, self._limits)
-        self.phase = Phase.BODY
+        self._body = RequestBody(reader.framing, self._limits)
+        self.phase = BODY
         result = self._collect(self._body)
         # "A server MAY omit sending a 100 (Continue) response if it has already received some or all of the
         # content for the corresponding request" (RFC 9110, 10.1.1)
@@ -212,10 +215,10 @@ class Connection:
 
     def end_request(self) -> None:
         """Forget the request at hand: the next one may be read."""
+        self.environ = self._template
         if self._body is not None:
             self._body.close()
             self._body = None
-        self.environ = self._template
 
     # Out: on the thread that owns the connection
 
@@ -225,8 +228,8 @@ class Connection:
         Raises:
             OSError: the client is gone, or did not read for `WRITE_STALL` seconds.
         """
-        if self._outbox:
-            self._outbox += data
+        if self.outbox:
+            self.outbox += data
         else:
             try:
                 sent = self.socket.send(data)
@@ -234,8 +237,8 @@ class Connection:
                 sent = 0
             if sent == len(data):
                 return
-            self._outbox = data[sent:]
-        while len(self._outbox) > RESPONSE_BUFFER:
+            self.outbox = data[sent:]
+        while len(self.outbox) > RESPONSE_BUFFER:
             if not wait_writable(self.fd, WRITE_STALL):
                 raise ConnectionAbortedError(f"the client read nothing for {WRITE_STALL:.0f} seconds")
             self.flush()
@@ -246,13 +249,13 @@ class Connection:
         Raises:
             OSError: the client is gone.
         """
-        if self._outbox:
+        if self.outbox:
             try:
-                sent = self.socket.send(self._outbox)
+                sent = self.socket.send(self.outbox)
             except BlockingIOError:
                 return False
-            self._outbox = self._outbox[sent:]
-        return not self._outbox
+            self.outbox = self.outbox[sent:]
+        return not self.outbox
 
     def close(self) -> None:
         """Close the socket, and what the request at hand holds."""

@@ -15,10 +15,17 @@ from wsgix.server.settings import UNIX_PREFIX, Address, ConfigurationError
 
 _BACKLOG: Final = 2048
 
+_PROBE_SECONDS: Final = 1.0
+
 _FAULTS: Final = {
     errno.EADDRINUSE: "the address is in use; stop the other server or choose another port",
     errno.EADDRNOTAVAIL: "this machine has no such address",
     errno.EACCES: "permission denied; ports below 1024 need privileges",
+}
+_UNIX_FAULTS: Final = {
+    errno.EADDRINUSE: "a server listens there, or it is no socket; stop it, or choose another path",
+    errno.ENOENT: "its directory does not exist; create it",
+    errno.EACCES: "permission denied; the directory must be writable",
 }
 
 
@@ -33,11 +40,12 @@ class Listener:
         is_unix: whether it is a Unix socket, whose clients have no address.
     """
 
-    __slots__ = ("_path", "is_unix", "server_name", "server_port", "socket", "url")
+    __slots__ = ("_inode", "_path", "is_unix", "server_name", "server_port", "socket", "url")
 
     def __init__(self, listening: socket.socket, address: Address) -> None:
         self.socket = listening
         self._path = address.path
+        self._inode = _inode(address.path)
         self.is_unix = address.path is not None
         if address.path is not None:
             self.server_name, self.server_port = "localhost", "80"
@@ -51,9 +59,21 @@ class Listener:
     def close(self) -> None:
         """Stop listening; a Unix socket's file goes too."""
         self.socket.close()
-        if self._path is not None:
+        # Another server may have put its own socket there since.
+        if self._path is not None and _inode(self._path) == self._inode:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
+
+
+def _inode(path: str | None) -> tuple[int, int] | None:
+    """Return what tells the file at *path* from another, None if there is none."""
+    if path is None:
+        return None
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def open_listeners(addresses: Iterable[Address]) -> list[Listener]:
@@ -68,7 +88,8 @@ def open_listeners(addresses: Iterable[Address]) -> list[Listener]:
             listeners.append(Listener(_listen(address), address))
     except OSError as error:
         close_listeners(listeners)
-        fault = _FAULTS.get(error.errno or 0, error.strerror or str(error))
+        faults = _FAULTS if address.path is None else _UNIX_FAULTS
+        fault = faults.get(error.errno or 0, error.strerror or str(error))
         raise ConfigurationError(f"cannot listen on {address}: {fault}") from None
     return listeners
 
@@ -129,7 +150,10 @@ def _remove_stale(path: str) -> None:
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_SECONDS)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             os.unlink(path)
+        except OSError:  # a full backlog, say: somebody listens, and `bind` will say so
+            return

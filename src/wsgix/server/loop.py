@@ -5,6 +5,7 @@ are the scheduler's.
 """
 
 import contextlib
+import errno
 import logging
 import socket
 import struct
@@ -17,10 +18,10 @@ from wsgix.core.exchange import Application, Environ
 from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, KEEP, Outcome
 from wsgix.facts.refusals import BODY_TIMEOUT, HEAD_TIMEOUT, INCOMPLETE, Refusal
 from wsgix.server.access_log import AccessLog
-from wsgix.server.connection import Connection, Phase
+from wsgix.server.connection import BODY, BUSY, FLUSH, HEAD, LINGER, RECEIVE_SIZE, Connection
 from wsgix.server.listeners import Listener
 from wsgix.server.poller import READ, WRITE, Waker, make_poller
-from wsgix.server.responder import SERVER_LINE, Responder, date_line
+from wsgix.server.responder import Responder, date_and_server
 from wsgix.server.scheduler import Member, Scheduler
 from wsgix.wire.http1 import NEED_MORE
 from wsgix.wire.http1_response import refusal_response
@@ -40,6 +41,8 @@ LINGER_BYTES: Final = 65536
 """How long and how much is still read, and forgotten, from a client that got its last answer."""
 GRACEFUL_SECONDS: Final = 30.0
 """For requests to finish after `stop`."""
+PAUSE_SECONDS: Final = 1.0
+"""Between attempts to accept while descriptors are short."""
 _SWEEP_SECONDS: Final = 1.0
 
 _ACCEPTS: Final = 64
@@ -48,6 +51,9 @@ _BURST: Final = 32
 """Pipelined requests of one client served before others get their turn."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER: on, zero seconds. Closing then resets the connection."""
+
+_SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Of descriptors or memory: `accept` fails at once, and would fail again at once."""
 
 _log: Final = logging.getLogger("wsgix.error")
 
@@ -85,6 +91,7 @@ class Loop:
         self._stop_deadline: float | None = None
         self._stopping = False
         self._accepting = True
+        self._resume_accepting = 0.0
         self._poller.register(self._waker.fileno(), READ)
         for fd in self._listeners:
             self._poller.register(fd, READ)
@@ -106,7 +113,7 @@ class Loop:
         self._now = begin
         while True:
             if self._returned:
-                self._settle(*self._returned.popleft())
+                self._take_back(*self._returned.popleft())
             elif self._events:
                 if not self._dispatch(*self._events.popleft(), member):
                     return False
@@ -125,7 +132,8 @@ class Loop:
         return True
 
     def _poll(self) -> None:
-        timeout = max(0.0, self._next_sweep - self._now) if self._connections or self._stopping else None
+        idle = not self._connections and self._accepting and not self._stopping
+        timeout = None if idle else max(0.0, self._next_sweep - self._now)
         self._polling = True
         # Whoever returns a connection after this looks at `_polling` and ends the wait.
         self._events.extend(self._poller.poll(0 if self._returned else timeout))
@@ -140,11 +148,11 @@ class Loop:
                 self._waker.clear()
             return True
         phase = connection.phase
-        if phase is Phase.HEAD or phase is Phase.BODY:
+        if phase is HEAD or phase is BODY:
             return self._read(connection, member)
-        if phase is Phase.FLUSH:
+        if phase is FLUSH:
             self._flush(connection)
-        elif phase is Phase.LINGER:
+        elif phase is LINGER:
             self._discard(connection)
         return True
 
@@ -157,31 +165,51 @@ class Loop:
             except BlockingIOError:
                 return
             except OSError as error:
-                # The client is gone already, or descriptors are short: the next poll tries again.
-                _log.warning("cannot accept a connection: %s", error)
+                if error.errno in _SHORTAGES:
+                    self._pause(error)
+                # Otherwise the client is gone already: the next one waits for the next poll.
                 return
             accepted.setblocking(False)
             if not listener.is_unix:
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = Connection(accepted, client, template, DEFAULT_LIMITS)
-            connection.since = self._now
             connection.deadline = self._now + HEAD_SECONDS
             self._connections[connection.fd] = connection
             self._want(connection, READ)
+
+    def _pause(self, error: OSError) -> None:
+        """Accept nothing for a while, and part with idle clients: they can come again."""
+        _log.warning("cannot accept connections, %d are open: %s", len(self._connections), error.strerror)
+        self._listen(False)
+        self._resume_accepting = self._now + PAUSE_SECONDS
+        for connection in [*self._connections.values()]:
+            if connection.served and connection.phase is HEAD and not connection.has_unread:
+                self._close(connection)
+
+    def _listen(self, wanted: bool) -> None:
+        """Poll the listeners, or do not."""
+        if self._accepting != wanted:
+            self._accepting = wanted
+            for fd in self._listeners:
+                if wanted:
+                    self._poller.register(fd, READ)
+                else:
+                    self._poller.unregister(fd)
 
     # Requests
 
     def _read(self, connection: Connection, member: Member) -> bool:
         try:
-            more = connection.receive()
+            data = connection.socket.recv(RECEIVE_SIZE)
         except BlockingIOError:
             return True
         except OSError:
             self._close(connection)
             return True
-        if more:
+        if data:
+            connection.take(data)
             return self._advance(connection, member)
-        if connection.phase is Phase.BODY or connection.has_unread:
+        if connection.phase is BODY or connection.has_unread:
             self._refuse(connection, INCOMPLETE)
         else:
             self._close(connection)
@@ -189,39 +217,43 @@ class Loop:
 
     def _resume(self, connection: Connection, member: Member) -> bool:
         """Go on with pipelined requests that have arrived already."""
-        if connection.phase is Phase.HEAD:
+        if connection.phase is HEAD:
             return self._advance(connection, member)
         return True
 
     def _advance(self, connection: Connection, member: Member) -> bool:
         """Serve the requests that have arrived; False if the lead is lost over one."""
         for _ in range(_BURST):
-            idle = connection.phase is Phase.HEAD
+            was_head = connection.phase is HEAD
             try:
                 result = connection.advance()
             except OSError:  # 100 (Continue) could not be sent
                 self._close(connection)
                 return True
-            if result is NEED_MORE:
-                self._wait_for_request(connection, idle)
+            if result is not None:
+                if result is NEED_MORE:
+                    self._wait_for_request(connection, was_head)
+                else:
+                    self._refuse(connection, result)  # type: ignore[arg-type]  # no other step
                 return True
-            if isinstance(result, Refusal):
-                self._refuse(connection, result)
-                return True
-            connection.phase = Phase.BUSY
+            connection.phase = BUSY
             outcome = self.scheduler.run(connection, member)
             if outcome is None:
                 return self.scheduler.leads(member)
-            self._settle(connection, outcome, in_turn=True)
-            if connection.phase is not Phase.HEAD or not connection.has_unread:
+            self._settle(connection, outcome)
+            if connection.phase is not HEAD or not connection.has_unread:
                 return True
+        self._postpone(connection)
+        return True
+
+    def _postpone(self, connection: Connection) -> None:
+        """Let others have their turn before the requests of *connection* that have arrived."""
         self._want(connection, 0)
         self._ready.append(connection)
-        return True
 
     def _wait_for_request(self, connection: Connection, was_head: bool) -> None:
         """Set the deadline of a request that has arrived in part."""
-        if connection.phase is Phase.BODY:
+        if connection.phase is BODY:
             if was_head:
                 connection.since = self._now
             earned = connection.body_size / BODY_BYTES_PER_SECOND
@@ -235,7 +267,7 @@ class Loop:
         """Answer without the application, and close."""
         _log.info("refused a request from %s: %s", connection.client or "a Unix socket", refusal.word)
         head_only = connection.environ.get("REQUEST_METHOD") == "HEAD"
-        response = refusal_response(refusal, date_line.now() + SERVER_LINE, bodiless=head_only)
+        response = refusal_response(refusal, date_and_server.now(), bodiless=head_only)
         if self._access_log is not None:
             self._access_log.add(connection.client, "-", refusal.status, len(refusal.sentence) + 1, {})
         try:
@@ -250,43 +282,53 @@ class Loop:
 
     # Responses
 
-    def _settle(self, connection: Connection, outcome: Outcome, *, in_turn: bool = False) -> None:
+    def _take_back(self, connection: Connection, outcome: Outcome) -> None:
+        """Go on with a connection that another thread has served."""
+        self._settle(connection, outcome)
+        if connection.phase is HEAD and connection.has_unread:
+            self._postpone(connection)
+
+    def _settle(self, connection: Connection, outcome: Outcome) -> None:
         """Do what follows from a response."""
-        version = connection.environ["SERVER_PROTOCOL"] if outcome is ABORT else ""
+        if outcome is ABORT:
+            self._abort(connection, connection.environ.get("SERVER_PROTOCOL"))
+            return
         connection.end_request()
         connection.outcome = outcome
-        if outcome is ABORT:
-            self._abort(connection, version)
-            return
         self._after_response(connection)
-        if connection.phase is Phase.HEAD and connection.has_unread and not in_turn:
-            self._ready.append(connection)
 
     def _after_response(self, connection: Connection) -> None:
-        try:
-            flushed = connection.flush()
-        except OSError:
-            self._close(connection)
+        if connection.outbox and not self._flushed(connection):
             return
-        if not flushed:
-            connection.phase = Phase.FLUSH
-            connection.deadline = self._now + FLUSH_SECONDS
-            self._want(connection, WRITE)
-        elif connection.outcome is KEEP and not connection.closing:
-            connection.phase = Phase.HEAD
+        if connection.outcome is KEEP and not connection.closing:
+            connection.phase = HEAD
             connection.begun = False
-            connection.since = self._now
+            connection.served = True
             connection.deadline = self._now + KEEP_ALIVE_SECONDS
-            self._want(connection, READ)
+            if connection.interest != READ:
+                self._want(connection, READ)
         elif connection.unfinished or connection.has_unread:
             self._linger(connection)
         else:
             self._close(connection)
 
+    def _flushed(self, connection: Connection) -> bool:
+        """Send what is left of the response; if some stays, wait for the client to take it."""
+        try:
+            if connection.flush():
+                return True
+        except OSError:
+            self._close(connection)
+            return False
+        connection.phase = FLUSH
+        connection.deadline = self._now + FLUSH_SECONDS
+        self._want(connection, WRITE)
+        return False
+
     def _flush(self, connection: Connection) -> None:
         self._after_response(connection)
-        if connection.phase is Phase.HEAD and connection.has_unread:
-            self._ready.append(connection)
+        if connection.phase is HEAD and connection.has_unread:
+            self._postpone(connection)
 
     # Connections go
 
@@ -297,14 +339,15 @@ class Loop:
         except OSError:
             self._close(connection)
             return
-        connection.phase = Phase.LINGER
+        connection.discard()
+        connection.phase = LINGER
         connection.deadline = self._now + LINGER_SECONDS
         connection.lingered = 0
         self._want(connection, READ)
 
     def _discard(self, connection: Connection) -> None:
         try:
-            size = connection.discard()
+            size = len(connection.socket.recv(RECEIVE_SIZE))
         except BlockingIOError:
             return
         except OSError:
@@ -313,7 +356,7 @@ class Loop:
         if not size or connection.lingered > LINGER_BYTES:
             self._close(connection)
 
-    def _abort(self, connection: Connection, version: str) -> None:
+    def _abort(self, connection: Connection, version: str | None) -> None:
         """Close so that the client sees that the response is incomplete."""
         if version == HTTP_1_0:
             # Its responses may end with the connection: only a reset differs from an end.
@@ -330,14 +373,16 @@ class Loop:
         """Give up the connections whose deadline has passed."""
         now = self._now
         self._next_sweep = now + _SWEEP_SECONDS
+        if not self._accepting and not self._stopping and now >= self._resume_accepting:
+            self._listen(True)
         for connection in [*self._connections.values()]:
-            if connection.deadline > now or connection.phase is Phase.BUSY:
+            if connection.deadline > now or connection.phase is BUSY:
                 continue
-            if connection.phase is Phase.BODY:
+            if connection.phase is BODY:
                 self._refuse(connection, BODY_TIMEOUT)
-            elif connection.phase is Phase.HEAD and connection.has_unread:
+            elif connection.phase is HEAD and connection.has_unread:
                 self._refuse(connection, HEAD_TIMEOUT)
-            elif connection.phase is Phase.FLUSH:
+            elif connection.phase is FLUSH:
                 self._abort(connection, HTTP_1_0)
             else:
                 self._close(connection)
@@ -361,25 +406,27 @@ class Loop:
         """Finish what was begun, after `stop`; True when nothing is left."""
         if self._stop_deadline is None:
             self._stop_deadline = self._now + GRACEFUL_SECONDS
-        if self._accepting:
-            self._accepting = False
-            for fd, (listener, _) in self._listeners.items():
-                self._poller.unregister(fd)
-                listener.close()
-            self._listeners.clear()
+        self._listen(False)
+        while self._listeners:
+            self._listeners.popitem()[1][0].close()
         for connection in [*self._connections.values()]:
             connection.closing = True
-            if connection.phase is Phase.HEAD and not connection.has_unread:
+            if connection.phase is HEAD and not connection.has_unread:
                 self._close(connection)
         return not self._connections or self._now >= self._stop_deadline
 
     def _finish(self) -> None:
         for connection in [*self._connections.values()]:
-            if connection.phase is not Phase.BUSY:
+            if connection.phase is not BUSY:
                 self._close(connection)
         if self._access_log is not None:
             self._access_log.flush()
         self.scheduler.stop()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all connections are closed, and so no thread is inside the application."""
+        return not self._connections
 
     def close(self) -> None:
         """Give the descriptors of the loop itself back, once all threads have ended."""
@@ -417,6 +464,11 @@ class Loop:
         self._want(connection, 0)
 
     def stop(self) -> None:
-        """Stop accepting, finish what was begun, end. May be called from a signal handler."""
+        """Stop accepting, finish what was begun, end; a second call ends at once.
+
+        On any thread, also in a signal handler.
+        """
+        if self._stopping:
+            self._stop_deadline = 0.0
         self._stopping = True
         self._waker.wake()

@@ -9,16 +9,8 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from wsgix.core.exchange import Environ, Exchange, ExcInfo
-from wsgix.core.framing import (
-    ABORT,
-    CLOSE,
-    HTTP_1_0,
-    Outcome,
-    ResponseFraming,
-    parse_content_length,
-    response_framing,
-)
+from wsgix.core.exchange import CLIENT_GONE, Environ, Exchange, ExcInfo
+from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, Outcome, ResponseFraming, response_framing
 from wsgix.facts.refusals import INTERNAL_ERROR
 from wsgix.server.clock import DateLine
 from wsgix.wire.http1_response import (
@@ -27,8 +19,9 @@ from wsgix.wire.http1_response import (
     CONNECTION_KEEP_ALIVE,
     LAST_CHUNK,
     TRANSFER_ENCODING_CHUNKED,
+    check_fields,
     chunk_start,
-    response_head,
+    status_line,
 )
 
 if TYPE_CHECKING:
@@ -37,8 +30,13 @@ if TYPE_CHECKING:
 SERVER_LINE: Final = b"Server: wsgix\r\n"
 """Without a version: it would tell attackers more than users."""
 
-date_line: Final = DateLine()
+date_and_server: Final = DateLine(SERVER_LINE)
+_date: Final = DateLine()
 _log: Final = logging.getLogger("wsgix.error")
+
+_BODILESS: Final = ResponseFraming.BODILESS
+_CHUNKED: Final = ResponseFraming.CHUNKED
+_LENGTH: Final = ResponseFraming.LENGTH
 
 
 class Responder(Exchange):
@@ -47,138 +45,129 @@ class Responder(Exchange):
     Attributes:
         outcome: after `run`, what becomes of the connection.
         status_sent: the status of the response for the log, "" if none was sent.
-        content_sent: bytes of content sent.
+        content_sent: after `run`, bytes of content sent.
     """
+
+    status_sent: str = ""
+    content_sent: int = 0
+
+    _own_lines: bytes = b""
+    _length: int | None = None
+    _framing: ResponseFraming = _BODILESS
+    _at_end: bool = False
 
     def __init__(self, connection: "Connection", environ: Environ, wish: Outcome) -> None:
         self._connection = connection
         self.environ = environ
+        self.outcome = wish
         self._method: str = environ["REQUEST_METHOD"]
         self._version: str = environ["SERVER_PROTOCOL"]
-        self.request_line = f"{self._method} {environ['REQUEST_URI']} {self._version}"
-        self.outcome = wish
-        self.status_sent = ""
-        self.content_sent = 0
-        self._declared: int | None = None
-        self._own_lines = b""
-        self._framing = ResponseFraming.BODILESS
+        self._target: str = environ["REQUEST_URI"]
         self._pieces: list[bytes] = []
+
+    @property
+    def request_line(self) -> str:
+        """The request line, as received; the application cannot change it."""
+        return f"{self._method} {self._target} {self._version}"
 
     def setup_environ(self) -> None:
         """Do nothing: the connection has the environ ready."""
 
     def accept_head(self, status: str, headers: list[tuple[str, str]]) -> None:
-        """Check the head by writing it, so that what is refused leaves no byte on the wire."""
-        if type(status) is not str:
-            raise AssertionError(f"the status must be a str, but the application gave {status!r}")
+        """Check the head by writing its lines, so that what is refused leaves no byte on the wire.
+
+        The lines are kept as `headers`: whatever the application does to its list later, they stand.
+        """
         if type(headers) is not list:
             raise AssertionError(
                 f"the headers must be a list, but the application gave {type(headers).__name__}"
             )
+        try:
+            line = status_line(status)
+            lines, length, has_date, has_server = check_fields(headers)
+        except (TypeError, AttributeError):
+            raise AssertionError(
+                "the status must be a str and the headers (name, value) tuples of str, "
+                f"but the application gave {status!r} and {headers!r}"
+            ) from None
         if status[:1] == "1":
             raise ValueError(f"the status {status!r} is not a final one")
-        declared: int | None = None
-        own_lines = b""
-        has_date = has_server = False
-        for name, value in headers:
-            if type(name) is not str or type(value) is not str:
-                raise AssertionError(
-                    f"header names and values must be str, but the application gave {(name, value)!r}"
-                )
-            lower = name.lower()
-            if lower == "content-length":
-                length = parse_content_length(value)
-                if length is None or declared is not None:
-                    raise ValueError(f"malformed or repeated Content-Length {value!r}")
-                declared = length
-            elif lower == "date":
-                has_date = True
-            elif lower == "server":
-                has_server = True
-        if not has_date:
-            own_lines = date_line.now()
-        if not has_server:
-            own_lines += SERVER_LINE
-        response_head(status, headers, b"")
-        self._declared = declared
-        self._own_lines = own_lines
+        self._length = length
+        if has_date or has_server:
+            self._own_lines = (b"" if has_date else _date.now()) + (b"" if has_server else SERVER_LINE)
+        else:
+            self._own_lines = date_and_server.now()
+        lines.insert(0, line)
         self.status = status
-        self.headers = headers.copy()
+        self.headers = lines
 
     def send_headers(self) -> None:
-        """Keep the head for the first `_flush`, framed for this client."""
-        status = self.status or ""
-        declared = self._declared
-        headers = self.headers
-        own_lines = self._own_lines
-        if declared is None and self._is_whole():
-            declared = self.bytes_sent
-            if declared or self._method != "HEAD":
-                own_lines += b"Content-Length: %d\r\n" % declared
-        elif declared is not None and status[:3] == "204":
-            # "A server MUST NOT send a Content-Length header field in any response with a status code of
-            # 1xx (Informational) or 204 (No Content)." RFC 9110, 8.6
-            headers = [field for field in headers if field[0].lower() != "content-length"]
-        framing, outcome = response_framing(self._method, status, self._version, declared, self.outcome)
-        if self.outcome is not CLOSE:
-            self.outcome = outcome
-        if self._connection.closing:
+        """Keep the head for the next `_flush`, framed for this client."""
+        status: str = self.status  # type: ignore[assignment]  # accept_head set it
+        length = self._length
+        # To HEAD belongs the length that GET would have: without a block, it is unknown.
+        if length is None and (self.bytes_sent or self._method != "HEAD") and status[:3] != "304":
+            length = self._whole_length()
+        framing, outcome = response_framing(self._method, status, self._version, length, self.outcome)
+        if outcome is CLOSE or self._connection.closing:
             self.outcome = CLOSE
-        if framing is ResponseFraming.CHUNKED:
-            own_lines += TRANSFER_ENCODING_CHUNKED
-        elif framing is ResponseFraming.BODILESS:
+        lines = self.headers
+        lines.append(self._own_lines)
+        # "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
+        # (Informational) or 204 (No Content)." RFC 9110, 8.6
+        if length is not None and status[:3] != "204":
+            lines.append(b"Content-Length: %d\r\n" % length)
+        if framing is _LENGTH:
+            self.remaining = length
+        elif framing is _BODILESS:
             self.bodiless = True
             self.remaining = 0
-        elif framing is ResponseFraming.LENGTH:
-            self.remaining = declared
+        elif framing is _CHUNKED:
+            lines.append(TRANSFER_ENCODING_CHUNKED)
         if self.outcome is CLOSE:
-            own_lines += CONNECTION_CLOSE
+            lines.append(CONNECTION_CLOSE)
         elif self._version == HTTP_1_0:
-            own_lines += CONNECTION_KEEP_ALIVE
+            lines.append(CONNECTION_KEEP_ALIVE)
+        lines.append(b"\r\n")
         self._framing = framing
-        self._pieces.append(response_head(status, headers, own_lines))
+        self._pieces = lines
         self.headers_sent = True
         self.status_sent = status
 
-    def _is_whole(self) -> bool:
-        """Tell whether the block at hand is all the content there will be."""
-        if self._status_has_no_content():
-            return False
-        result = self.result
-        if result is None:
-            return False
-        if self._exhausted:
-            return True
-        try:
-            return len(result) == 1
-        except (TypeError, AttributeError, NotImplementedError):
-            return False
-
-    def _status_has_no_content(self) -> bool:
-        return (self.status or "")[:3] in ("204", "304")
-
-    _exhausted = False
+    def _whole_length(self) -> int | None:
+        """Return the size of the block at hand if it is all the content there is."""
+        if not self._at_end:
+            try:
+                if len(self.result) != 1:
+                    return None
+            except (TypeError, AttributeError, NotImplementedError):
+                return None
+        return self.bytes_sent
 
     def finish_content(self) -> None:
         """See that the head is sent, the content whole and its end marked."""
-        self._exhausted = True
+        if not self.headers_sent:
+            self._at_end = True
         super().finish_content()
-        if self._framing is ResponseFraming.CHUNKED:
-            self._pieces.append(LAST_CHUNK)
-            self._flush()
+        if self._framing is _CHUNKED:
+            try:
+                self._pieces.append(LAST_CHUNK)
+                self._flush()
+            except CLIENT_GONE as error:
+                self._lose_client(error)
+                raise
 
     def _write(self, data: bytes) -> None:
-        if self._framing is ResponseFraming.CHUNKED:
-            if data:
-                self._pieces += (chunk_start(len(data)), data, CHUNK_END)
-        else:
+        if self._framing is not _CHUNKED:
             self._pieces.append(data)
+        elif data:  # an empty chunk would end the content
+            self._pieces += (chunk_start(len(data)), data, CHUNK_END)
 
     def _flush(self) -> None:
         pieces = self._pieces
         if pieces:
             self._pieces = []
-            self._connection.send(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            self._connection.send(b"".join(pieces))
 
     def close(self) -> None:
         """Close the iterable and note how the response ended."""

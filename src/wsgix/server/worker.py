@@ -27,7 +27,8 @@ class Worker:
         scheduler = self._loop.scheduler
         scheduler.start()
         scheduler.watch()
-        scheduler.join(_JOIN_SECONDS)
+        # A thread that is still inside the application has used up its time.
+        scheduler.join(_JOIN_SECONDS if self._loop.is_empty else 0)
         self._loop.close()
 
     def stop(self) -> None:
