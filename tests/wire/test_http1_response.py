@@ -12,6 +12,7 @@ from wsgix.wire.http1_response import (
     CONTINUE,
     LAST_CHUNK,
     TRANSFER_ENCODING_CHUNKED,
+    check_fields,
     chunk,
     chunk_start,
     early_hints,
@@ -24,7 +25,7 @@ from wsgix.wire.http1_response import (
 @pytest.fixture(autouse=True)
 def empty_caches():
     http1_response._header_lines.clear()
-    http1_response._status_lines.clear()
+    http1_response.known_status_lines.clear()
 
 
 def test_a_head_is_status_line_own_lines_and_headers_in_order():
@@ -88,6 +89,25 @@ def test_a_header_of_the_connection_is_found_and_cannot_leave(name):
         response_head("200 OK", headers, b"")
 
 
+def test_the_fields_of_a_response_are_checked_and_told():
+    headers = [("X", "y"), ("content-LENGTH", " 003"), ("DATE", "now"), ("x", "z")]
+    for _ in range(2):
+        assert check_fields(headers) == ([b"X: y\r\n", b"DATE: now\r\n", b"x: z\r\n"], 3, True, False)
+    assert check_fields([("Server", "s")]) == ([b"Server: s\r\n"], None, False, True)
+    assert check_fields([]) == ([], None, False, False)
+
+
+@pytest.mark.parametrize("value", ["", "+3", "3, 3", "-1", "\u0663"])
+def test_a_content_length_that_is_no_number_raises(value):
+    with pytest.raises(ValueError, match="malformed Content-Length"):
+        check_fields([("Content-Length", value)])
+
+
+def test_a_repeated_content_length_raises():
+    with pytest.raises(ValueError, match="repeated"):
+        check_fields([("Content-Length", "3"), ("content-length", "3")])
+
+
 def test_other_headers_are_none_of_the_connections():
     assert hop_by_hop_name([("Content-Type", "text/plain"), ("Date", "now")]) is None
 
@@ -95,17 +115,17 @@ def test_other_headers_are_none_of_the_connections():
 @pytest.mark.parametrize("name", sorted(names.SECRET_RESPONSE_FIELDS))
 def test_a_secret_is_not_kept(name):
     response_head("200 OK", [(name.title(), "secret"), ("X", "y")], b"")
-    assert http1_response._header_lines == {("X", "y"): b"X: y\r\n"}
+    assert list(http1_response._header_lines) == [("X", "y")]
 
 
 def test_the_caches_are_bounded_and_hold_nothing_long():
     size = http1_response._CACHE_SIZE
     for number in range(size + 1):
         response_head(f"200 {number}", [("X", str(number))], b"")
-    assert http1_response._header_lines == {("X", str(size)): b"X: %d\r\n" % size}
-    assert http1_response._status_lines == {f"200 {size}": b"HTTP/1.1 200 %d\r\n" % size}
+    assert list(http1_response._header_lines) == [("X", str(size))]
+    assert http1_response.known_status_lines == {f"200 {size}": b"HTTP/1.1 200 %d\r\n" % size}
     response_head("200 " + "a" * 300, [("X", "y" * 300)], b"")
-    assert len(http1_response._header_lines) == len(http1_response._status_lines) == 1
+    assert len(http1_response._header_lines) == len(http1_response.known_status_lines) == 1
 
 
 def test_early_hints_are_an_interim_response():

@@ -7,6 +7,7 @@ Runs on the thread that runs the application. Legality is `core.exchange`'s, fra
 import logging
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.core.exchange import CLIENT_GONE, Environ, Exchange, ExcInfo
@@ -21,6 +22,7 @@ from wsgix.wire.http1_response import (
     TRANSFER_ENCODING_CHUNKED,
     check_fields,
     chunk_start,
+    known_status_lines,
     status_line,
 )
 
@@ -33,6 +35,9 @@ SERVER_LINE: Final = b"Server: wsgix\r\n"
 date_and_server: Final = DateLine(SERVER_LINE)
 _date: Final = DateLine()
 _log: Final = logging.getLogger("wsgix.error")
+
+# Few methods and statuses make up nearly all traffic.
+_framing: Final = lru_cache(response_framing)
 
 _BODILESS: Final = ResponseFraming.BODILESS
 _CHUNKED: Final = ResponseFraming.CHUNKED
@@ -83,7 +88,7 @@ class Responder(Exchange):
                 f"the headers must be a list, but the application gave {type(headers).__name__}"
             )
         try:
-            line = status_line(status)
+            line = known_status_lines.get(status) or status_line(status)
             lines, length, has_date, has_server = check_fields(headers)
         except (TypeError, AttributeError):
             raise AssertionError(
@@ -108,7 +113,9 @@ class Responder(Exchange):
         # To HEAD belongs the length that GET would have: without a block, it is unknown.
         if length is None and (self.bytes_sent or self._method != "HEAD") and status[:3] != "304":
             length = self._whole_length()
-        framing, outcome = response_framing(self._method, status, self._version, length, self.outcome)
+        # What the length is makes no difference, only whether there is one.
+        known = None if length is None else 0
+        framing, outcome = _framing(self._method, status, self._version, known, self.outcome)
         if outcome is CLOSE or self._connection.closing:
             self.outcome = CLOSE
         lines = self.headers

@@ -140,7 +140,7 @@ def read_fields(
             return BARE_LF
         if not line:
             break
-        if joined and lax & Laxity.OBS_FOLD and line[0] in b" \t":
+        if line[0] in b" \t" and joined and lax & Laxity.OBS_FOLD:
             # "replace each received obs-fold with one or more SP octets" (RFC 9112, 5.2)
             joined[-1] += b" " + line.strip(b" \t")
         else:

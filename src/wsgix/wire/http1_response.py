@@ -7,7 +7,7 @@ header raises ValueError.
 
 import re
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from wsgix.core.framing import parse_content_length
 from wsgix.facts.grammar import FORBIDDEN_IN_VALUE, OWS
@@ -34,7 +34,8 @@ _SERVER: Final = -3
 _NOTES: Final = {"date": _DATE, "server": _SERVER}
 
 _header_lines: Final[dict[Pair, tuple[bytes, int]]] = {}
-_status_lines: Final[dict[str, bytes]] = {}
+known_status_lines: Final[dict[str, bytes]] = {}
+"""Status to the status line that `status_line` made of it."""
 
 _has_control: Final = re.compile(f"[{re.escape(FORBIDDEN_IN_VALUE)}]").search
 # status-code = 3DIGIT, of which the first is 1 to 5 (RFC 9110, 15). PEP 3333 wants a reason phrase behind one
@@ -53,18 +54,12 @@ def hop_by_hop_name(headers: Iterable[Pair]) -> str | None:
     return None
 
 
-class Fields(NamedTuple):
-    """The headers of a response, checked: the `lines` of all but Content-Length, and what they say."""
-
-    lines: list[bytes]
-    length: int | None
-    """Content-Length in bytes, None where it is absent."""
-    has_date: bool
-    has_server: bool
-
-
-def check_fields(headers: Iterable[Pair]) -> Fields:
+def check_fields(headers: Iterable[Pair]) -> tuple[list[bytes], int | None, bool, bool]:
     """Check the (name, value) pairs of a response, latin-1 each, and write their lines.
+
+    Returns:
+        The lines of all but Content-Length; its value in bytes, None where it is absent; whether there is a
+        Date; whether there is a Server.
 
     Raises:
         ValueError: a header is malformed or belongs to the connection, or Content-Length is repeated.
@@ -85,7 +80,7 @@ def check_fields(headers: Iterable[Pair]) -> Fields:
         if note != _PLAIN:
             has_date = has_date or note == _DATE
             has_server = has_server or note == _SERVER
-    return Fields(lines, length, has_date, has_server)
+    return lines, length, has_date, has_server
 
 
 def status_line(status: str) -> bytes:
@@ -94,7 +89,19 @@ def status_line(status: str) -> bytes:
     Raises:
         ValueError: the status is malformed.
     """
-    return _status_lines.get(status) or _status_line(status)
+    line = known_status_lines.get(status)
+    if line is not None:
+        return line
+    if not _is_status(status) or _has_control(status):
+        raise ValueError(f"malformed status {status!r}: it must be three digits, a space and a reason phrase")
+    # "A server MUST send the space that separates the status-code from the reason-phrase even when the
+    # reason-phrase is absent" (RFC 9112, 4)
+    line = f"HTTP/1.1 {status if len(status) > 3 else status + ' '}\r\n".encode("latin-1")
+    if len(known_status_lines) >= _CACHE_SIZE:
+        known_status_lines.clear()
+    if len(status) <= _CACHED_LENGTH:
+        known_status_lines[status] = line
+    return line
 
 
 def response_head(status: str, headers: Iterable[Pair], own_lines: bytes) -> bytes:
@@ -114,19 +121,6 @@ def response_head(status: str, headers: Iterable[Pair], own_lines: bytes) -> byt
     lines += [(known.get(pair) or _header_line(pair))[0] for pair in headers]
     lines.append(b"\r\n")
     return b"".join(lines)
-
-
-def _status_line(status: str) -> bytes:
-    if not _is_status(status) or _has_control(status):
-        raise ValueError(f"malformed status {status!r}: it must be three digits, a space and a reason phrase")
-    # "A server MUST send the space that separates the status-code from the reason-phrase even when the
-    # reason-phrase is absent" (RFC 9112, 4)
-    line = f"HTTP/1.1 {status if len(status) > 3 else status + ' '}\r\n".encode("latin-1")
-    if len(_status_lines) >= _CACHE_SIZE:
-        _status_lines.clear()
-    if len(status) <= _CACHED_LENGTH:
-        _status_lines[status] = line
-    return line
 
 
 def _header_line(pair: Pair) -> tuple[bytes, int]:
