@@ -5,12 +5,12 @@ is no matter of this module.
 """
 
 import posixpath
-from collections.abc import Callable
 from io import BytesIO, StringIO
 from urllib.parse import quote
 
+from wsgix.core.files import FileWrapper
 from wsgix.facts.names import HOP_BY_HOP
-from wsgix.types import WSGIEnvironment, _Readable
+from wsgix.types import WSGIEnvironment
 
 __all__ = [
     "FileWrapper",
@@ -21,49 +21,6 @@ __all__ = [
     "setup_testing_defaults",
     "shift_path_info",
 ]
-
-
-class FileWrapper:
-    """Turn a file into an iterable of blocks: a plain `wsgi.file_wrapper`.
-
-    Arguments:
-        filelike: anything with `read(size)`; a file opened as text gives blocks of text.
-        blksize: the size to ask for with each `read()`, in bytes. A block may be shorter.
-
-    Both arguments stay readable as attributes. The wrapper has a `close` exactly if the file has one, and it
-    is the file's. Reaching the end closes nothing and is not final: a file that has grown since goes on.
-
-    Source: PEP 3333, "Optional Platform-Specific File Handling".
-
-    >>> list(FileWrapper(BytesIO(b"abcdefg"), 3))
-    [b'abc', b'def', b'g']
-    """
-
-    close: Callable[[], object]
-
-    def __init__(self, filelike: _Readable, blksize: int = 8192) -> None:
-        self.filelike = filelike
-        self.blksize = blksize
-        if hasattr(filelike, "close"):
-            self.close = filelike.close
-
-    def __iter__(self) -> "FileWrapper":
-        return self
-
-    def __next__(self) -> bytes:
-        if block := self.filelike.read(self.blksize):
-            return block
-        raise StopIteration
-
-    def __getitem__(self, key: object) -> bytes:
-        """Return the next block, whatever the key: iteration as it was before Python 2.2.
-
-        Raises:
-            IndexError: at the end of the file.
-        """
-        if block := self.filelike.read(self.blksize):
-            return block
-        raise IndexError("the file has no further block")
 
 
 def guess_scheme(environ: WSGIEnvironment) -> str:
