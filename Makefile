@@ -3,7 +3,7 @@
 #   make serve   serve the example application on http://127.0.0.1:8000
 #   make test    run every test under each supported interpreter that this machine has
 #   make check   lint, types, layers, the examples in the docs, changelog fragments
-#   make bench   time wsgix beside the standard library's wsgiref
+#   make bench   time wsgix beside the standard library's wsgiref, and beside other servers (half an hour)
 #   make clean   remove what these commands made
 
 SHELL := /bin/sh
@@ -70,12 +70,14 @@ check: .venv/$$(LOWEST)/stamp-check
 	run $(PYTHON) -m ruff format --check; \
 	run $(PYTHON) -m mypy; \
 	run $(PYTHON) -m pytest --quiet tests/test_layers.py; \
+	run $(PYTHON) tools/generate_docs.py --check; \
 	run $(PYTHON) -m pytest --quiet README.md docs; \
 	echo "changelog fragments"; $(PYTHON) -m towncrier build --draft --version next >/dev/null || status=1; \
 	exit $$status
 
 bench: .venv/$$(LOWEST)/stamp-bench
 	$(PYTHON) bench/library.py
+	$(PYTHON) bench/servers.py
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,1 @@
+"""The parts of `bench/servers.py`: tables of servers, workloads and targets, measurement, and the page."""
