@@ -1,15 +1,21 @@
 """`wsgix serve`: serve an application until SIGTERM or SIGINT."""
 
 import argparse
-import logging
+import contextlib
+import os
 import sys
 from typing import Any
 
 from wsgix.cli.application import DEFAULT_NAMES, load_application
-from wsgix.facts.settings import SETTINGS, Kind, Setting
+from wsgix.facts.settings import METAVARS, SETTINGS, Kind, Section, Setting
 from wsgix.server.embedded import serve_listeners
-from wsgix.server.listeners import close_listeners, open_listeners
-from wsgix.server.settings import make_settings
+from wsgix.server.error_log import (
+    ensure_standard_streams,
+    give_up_unwritable_streams,
+    log_to_standard_error,
+)
+from wsgix.server.listeners import close_listeners, inherited_addresses, open_listeners
+from wsgix.server.settings import Settings, make_settings, option_of, variable_of
 
 
 def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -17,7 +23,9 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     parser = commands.add_parser(
         "serve",
         help="serve an application over HTTP/1.1",
-        description="Serve a WSGI application over HTTP/1.1 until SIGTERM or SIGINT.",
+        usage="%(prog)s [OPTION ...] APPLICATION",
+        description="Serve a WSGI application over HTTP/1.1 until SIGTERM or SIGINT. Each option can also be "
+        "given as an environment variable, as in WSGIX_THREADS=8; the command line wins.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -26,27 +34,27 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
         help="module:attribute, path/to/file.py:attribute, or module:factory(); the attribute is "
         f"{', then '.join(DEFAULT_NAMES)} by default",
     )
-    for row in SETTINGS:
-        parser.add_argument(_flag(row), dest=row.name, **_option(row))
+    for section in Section:
+        group = parser.add_argument_group(section.value)
+        for row in SETTINGS:
+            if row.section is section:
+                _add_option(group, row)
     parser.set_defaults(run=run, parser=parser)
 
 
-def _flag(row: Setting) -> str:
-    return "--" + row.name.replace("_", "-")
-
-
-def _option(row: Setting) -> dict[str, Any]:
+def _add_option(group: argparse._ArgumentGroup, row: Setting) -> None:
+    flag = option_of(row.name)
+    several = "; may be repeated" if row.several else ""
     # argparse is not given the defaults: `make_settings` knows them, and some versions would show them twice.
+    text = f"{row.meaning} (default: {row.default}{several})".replace("%", "%%")
     if row.kind is Kind.SWITCH:
-        default = "on" if row.default else "off"
-        return {"action": argparse.BooleanOptionalAction, "help": f"{row.meaning} (default: {default})"}
-    several = row.kind is Kind.ADDRESSES
-    default = " ".join(row.default) if isinstance(row.default, tuple) else str(row.default)
-    return {
-        "action": "append" if several else "store",
-        "metavar": row.metavar,
-        "help": f"{row.meaning} (default: {default}{'; may be repeated' if several else ''})",
-    }
+        group.add_argument(flag, dest=row.name, action=argparse.BooleanOptionalAction, help=text)
+    elif row.kind is Kind.LOG:
+        group.add_argument(flag, dest=row.name, nargs="?", const=True, metavar=METAVARS[row.kind], help=text)
+        group.add_argument(f"--no-{flag[2:]}", dest=row.name, action="store_false", default=None)
+    else:
+        action = "append" if row.several else "store"
+        group.add_argument(flag, dest=row.name, action=action, metavar=METAVARS[row.kind], help=text)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -56,31 +64,32 @@ def run(options: argparse.Namespace) -> None:
         wsgix.server.settings.ConfigurationError: a setting is wrong or an address cannot be had.
         wsgix.cli.application.ApplicationError: the application cannot be loaded.
     """
-    given = {row.name: getattr(options, row.name) for row in SETTINGS}
-    settings = make_settings(**{name: value for name, value in given.items() if value is not None})
-    _log_to_standard_error()
-    listeners = open_listeners(settings.bind)
+    ensure_standard_streams()
+    settings = _settings(options)
+    log_to_standard_error(settings.log_level)
+    listeners = open_listeners(settings.bind, settings.socket_options)
     try:
         application = load_application(options.application)
     except BaseException:
         close_listeners(listeners)
         raise
-    serve_listeners(application, listeners, settings, _announce)
+    try:
+        serve_listeners(application, listeners, settings, _announce)
+    finally:
+        give_up_unwritable_streams()
 
 
-def _log_to_standard_error() -> None:
-    """Show the server's own log. The root logger stays the application's to configure."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        logging.Formatter(
-            "[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s", datefmt="%Y-%m-%d %H:%M:%S %z"
-        )
-    )
-    log = logging.getLogger("wsgix")
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
+def _settings(options: argparse.Namespace) -> Settings:
+    """Join the command line, the environment and what systemd passes on."""
+    given = {row.name: getattr(options, row.name) for row in SETTINGS}
+    values = {name: value for name, value in given.items() if value is not None}
+    inherited = inherited_addresses(os.environ)
+    if inherited and "bind" not in values and not os.environ.get(variable_of("bind")):
+        values["bind"] = inherited
+    return make_settings(os.environ, **values)
 
 
 def _announce(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    # Nobody may be there to read it.
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)

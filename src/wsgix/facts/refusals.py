@@ -48,6 +48,13 @@ REPEATED_FIELD: Final = Refusal(_400, "A field that may stand only once is repea
 NO_HOST: Final = Refusal(_400, "The Host field is missing.", "no-host")
 BAD_HOST: Final = Refusal(_400, "The Host field is malformed.", "bad-host")
 
+# What a proxy says of its client
+NO_PROXY_HEADER: Final = Refusal(_400, "The connection must begin with a PROXY header.", "no-proxy-header")
+BAD_PROXY_HEADER: Final = Refusal(_400, "The PROXY header is malformed.", "bad-proxy-header")
+BAD_FORWARDED: Final = Refusal(
+    _400, "A field that describes the client of a proxy is malformed.", "bad-forwarded"
+)
+
 # Framing
 BAD_LENGTH: Final = Refusal(_400, "The Content-Length field is malformed.", "bad-length")
 BAD_CODING: Final = Refusal(_400, "The Transfer-Encoding field is malformed.", "bad-coding")
@@ -88,8 +95,11 @@ VERSION_NOT_SUPPORTED: Final = Refusal(
     "505 HTTP Version Not Supported", "The only protocol spoken here is HTTP/1.", "version-not-supported"
 )
 
+PLAIN_HTTP: Final = Refusal(_400, "This port speaks HTTPS.", "plain-http")
+
 # The server's own failures
 INTERNAL_ERROR: Final = Refusal("500 Internal Server Error", "The application failed.", "internal-error")
+REQUEST_TIMEOUT: Final = Refusal("504 Gateway Timeout", "The application took too long.", "request-timeout")
 OVERLOADED: Final = Refusal("503 Service Unavailable", "The server is busy.", "overloaded")
 STORAGE_FULL: Final = Refusal(
     "507 Insufficient Storage", "The request content could not be stored.", "storage-full"

@@ -1,74 +1,89 @@
-"""The access log: one line a request in the combined format, written in batches.
+"""The access log: a line a response, collected where it ends and written in batches.
 
-Any thread may `add`; only the leader calls `flush`.
+Any thread may `add`; only the leader calls `flush`. What a line looks like is `access_format`'s, where it
+goes is `log_file`'s.
 """
 
 import logging
 import sys
 import time
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
+from wsgix.server.access_format import COMBINED, Answered, FormatError, read_format
+from wsgix.server.log_file import LogFile, open_file, open_stream
+from wsgix.server.settings import ConfigurationError
+
+STANDARD_OUTPUT: Final = "-"
+
+_NAME: Final = "the access log"
 _log: Final = logging.getLogger("wsgix.error")
-
-_ESCAPES: Final = {
-    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0x100), ord('"'), ord("\\"))
-}
-
-
-def escape(text: str) -> str:
-    r"""Return *text* so that it cannot end its field or its line: printable ASCII only.
-
-    >>> escape('a"b')
-    'a\\x22b'
-    """
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
-        return text
-    return text.translate(_ESCAPES)
 
 
 class AccessLog:
-    """Collects lines and writes them to standard output."""
+    """Collects lines and writes them.
 
-    def __init__(self) -> None:
+    Args:
+        path: the file to append to, "-" for standard output.
+        text: the format: "combined", "json", or a text with atoms such as `%(h)s`.
+
+    Attributes:
+        timed: whether `add` wants to know when the application was called.
+
+    Raises:
+        ConfigurationError: the format cannot be read, or the file cannot be opened.
+    """
+
+    def __init__(self, path: str = STANDARD_OUTPUT, text: str = COMBINED) -> None:
+        try:
+            self._make_line, self._time_text, self.timed = read_format(text)
+        except FormatError as error:
+            raise ConfigurationError(f"access_log_format: {error}") from None
         self._lines: list[str] = []
-        self._second = -1
-        self._time = ""
-        self._failed = False
+        self._second = (-1, "")
+        self._file: LogFile
+        if path == STANDARD_OUTPUT:
+            self._file = open_stream(_NAME, sys.stdout)
+            return
+        try:
+            self._file = open_file(_NAME, path)
+        except OSError as error:
+            raise ConfigurationError(f"access_log: cannot open {path}: {error.strerror}") from None
 
-    def add(self, client: str, request_line: str, status: str, size: int, environ: Mapping[str, Any]) -> None:
-        """Note one response.
+    def add(self, client: str, answered: Answered, begin: float = 0.0) -> None:
+        """Note one response; on any thread.
 
         Args:
             client: the address of the client, "" where it has none.
-            request_line: as received, latin-1.
-            status: the status sent.
-            size: bytes of content sent.
-            environ: where `Referer` and `User-Agent` are looked up.
+            answered: the request and its response.
+            begin: when the application was called, in seconds of the monotonic clock; needed if `timed`.
         """
-        second = int(time.time())
-        if second != self._second:
-            self._time = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(second))
-            self._second = second
-        referer = environ.get("HTTP_REFERER", "-")
-        agent = environ.get("HTTP_USER_AGENT", "-")
-        line = (
-            f'{client or "-"} - - [{self._time}] "{escape(request_line)}" {status[:3]} {size or "-"} '
-            f'"{escape(str(referer))}" "{escape(str(agent))}"\n'
-        )
-        self._lines.append(line)
+        now = int(time.time())
+        second, text = self._second
+        if second != now:
+            text = self._time_text(time.localtime(now))
+            self._second = now, text
+        seconds = time.monotonic() - begin if self.timed and begin else 0.0
+        try:
+            self._lines.append(self._make_line(text, client, answered, seconds))
+        except Exception:  # what an application left in its environ may do anything when it is looked at
+            _log.exception("no line in the access log for %s", ascii(answered.request_line))
 
     def flush(self) -> None:
-        """Write what was collected. A log that cannot be written loses lines, never a request."""
-        if not self._lines:
-            return
-        # Emptied in place: another thread may be about to append to this very list.
-        lines = self._lines[:]
-        del self._lines[: len(lines)]
-        try:
-            sys.stdout.write("".join(lines))
-            sys.stdout.flush()
-        except (OSError, ValueError, AttributeError) as error:  # the stream is closed, or None
-            if not self._failed:
-                self._failed = True
-                _log.warning("the access log cannot be written: %s", error)
+        """Write what was collected; on the leader, or when there is none any more."""
+        lines = self._lines
+        if lines:
+            # Emptied in place: another thread may be about to append to this very list.
+            batch = lines[:]
+            del lines[: len(batch)]
+            self._file.write("".join(batch).encode("utf-8", "backslashreplace"))
+        elif self._file.is_behind:
+            self._file.write(b"")
+
+    def reopen(self) -> None:
+        """Go on in a new file, after log rotation; on any thread, also in a signal handler."""
+        self._file.reopen()
+
+    def close(self) -> None:
+        """Write what is left, and close the file; once nobody serves any more."""
+        self.flush()
+        self._file.close()

@@ -4,30 +4,41 @@ A connection belongs to one thread at a time: to the leader, or to the thread th
 for it. Nothing here waits, but `send` once the client is far behind its response.
 """
 
+import contextlib
 import enum
+import os
 import socket
-from io import BytesIO
-from typing import Any, Final
+from collections.abc import Callable
+from io import BufferedReader, BytesIO
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from wsgix.core.exchange import Environ
-from wsgix.core.framing import CHUNKED, KEEP, NO_BODY, Outcome
+from wsgix.core.framing import CHUNKED, HTTP_1_0, KEEP, NO_BODY, Outcome
 from wsgix.facts.refusals import STORAGE_FULL, Refusal
 from wsgix.server.poller import wait_writable
 from wsgix.server.request_body import RequestBody, too_large
-from wsgix.wire.http1 import NEED_MORE, RequestReader, Step
-from wsgix.wire.http1_response import CONTINUE
+from wsgix.server.settings import Settings
+from wsgix.server.streaming import LentSocket, StreamedBody
+from wsgix.wire.http1 import COMPLETE, NEED_MORE, RequestReader, Step
+from wsgix.wire.http1_response import CONTINUE, early_hints
 from wsgix.wire.limits import Limits
 
+if TYPE_CHECKING:
+    from wsgix.server.certificates import Certificates
+    from wsgix.server.trust import Trust
+    from wsgix.wire.proxy_protocol import ProxyHeader
+
 RECEIVE_SIZE: Final = 65536
-RESPONSE_BUFFER: Final = 1 << 20
-"""Bytes of response kept for a client that is slow to read; then the application waits."""
-WRITE_STALL: Final = 30.0
-"""Seconds that an application waits for such a client."""
 
 
 class Phase(enum.Enum):
     """What a connection waits for."""
 
+    PROXY = enum.auto()
+    """The header in which a proxy tells who the client is."""
+    HANDSHAKE = enum.auto()
+    """The client's part of the TLS handshake."""
     HEAD = enum.auto()
     """Bytes of a request head; between two requests, too."""
     BODY = enum.auto()
@@ -36,69 +47,107 @@ class Phase(enum.Enum):
     """The application."""
     FLUSH = enum.auto()
     """The client to take the response."""
+    SKIP = enum.auto()
+    """Request content that the application did not read."""
     LINGER = enum.auto()
     """The client to close, so that it reads the answer before the connection is reset."""
     CLOSED = enum.auto()
 
 
+PROXY: Final = Phase.PROXY
+HANDSHAKE: Final = Phase.HANDSHAKE
 HEAD: Final = Phase.HEAD
 BODY: Final = Phase.BODY
 BUSY: Final = Phase.BUSY
 FLUSH: Final = Phase.FLUSH
+SKIP: Final = Phase.SKIP
 LINGER: Final = Phase.LINGER
+
+
+class Common(NamedTuple):
+    """What all connections of a loop share."""
+
+    settings: Settings
+    limits: Limits
+    on_stall: "Callable[[Connection], object]"
+    """Called, on any thread, with a connection whose client does not take what it is sent."""
+    waiting: "Callable[[Callable[[], Any]], Any]"
+    """Calls what waits for a client, on the thread of an application, which others may use meanwhile."""
+    may_wait: "Callable[[], bool]"
+    """Tells whether another thread of an application may wait for a client."""
+    trust: "Trust | None" = None
+    """Which peers are believed about the clients behind them."""
+    certificates: "Certificates | None" = None
+    """What TLS begins with, where it is spoken."""
 
 
 class Connection:
     """An accepted socket.
 
     Attributes:
+        client: the client's address, "" where it has none or a proxy does not tell it.
         phase: what it waits for.
         outcome: what becomes of it once its response has left.
         deadline: when it is given up, in seconds of the monotonic clock.
         since: when its phase began.
-        closing: whether no further request may follow; the worker sets it when it stops.
+        closing: whether no further request may follow.
         interest: the events it is registered for, 0 if it is not.
         environ, wish: the request at hand, once `advance` gave None.
-        served: whether it waits for a further request, after one that was answered.
+        served: how many requests were answered, and the connection kept.
         begun: whether the deadline is that of a head which has begun to arrive.
         unfinished: whether the client may still be sending a request that nobody will read.
-        outbox: what the client has not taken yet of the response.
-        lingered: bytes read since the connection lingers.
+        outbox, file_left: what the client has not taken yet of the response; bytes, and how many of a file.
+        streamed: the content of the request at hand, if the application reads it while it arrives.
+        is_answering: whether the head of the response has left.
+        lost: what sending to the client failed with while the application went on.
+        skipped: bytes read of content that the application left.
     """
 
     __slots__ = (
         "_body",
         "_client",
+        "_common",
+        "_file",
+        "_file_offset",
         "_inbox",
-        "_limits",
         "_reader",
+        "_rewrite",
+        "_stalled",
         "_start",
         "_template",
         "begun",
+        "client",
         "closing",
         "deadline",
         "environ",
         "fd",
+        "file_left",
         "interest",
-        "lingered",
+        "is_answering",
+        "lent",
+        "lost",
         "outbox",
         "outcome",
         "phase",
         "served",
         "since",
+        "skipped",
         "socket",
+        "streamed",
         "unfinished",
         "wish",
     )
 
-    def __init__(self, accepted: socket.socket, client: Any, template: Environ, limits: Limits) -> None:
+    def __init__(self, accepted: socket.socket, client: Any, template: Environ, common: Common) -> None:
         self.socket = accepted
         self.fd = accepted.fileno()
         self.phase = HEAD
         self.outcome: Outcome = KEEP
         self.deadline = self.since = 0.0
-        self.closing = self.begun = self.served = self.unfinished = False
-        self.lingered = 0
+        self.closing = common.settings.limit_requests_per_connection == 1
+        self.begun = self.unfinished = False
+        self.served = 0
+        self.skipped = 0
         self.interest = 0
         self.environ: Environ = template
         self.wish: Outcome = KEEP
@@ -106,22 +155,47 @@ class Connection:
         self._client: tuple[str, str] | None = (
             (client[0], str(client[1])) if isinstance(client, tuple) else None
         )
+        self.client = self._client[0] if self._client else ""
         self._template = template
-        self._limits = limits
-        self._reader = RequestReader(limits, template["wsgi.url_scheme"])
+        self._common = common
+        self._rewrite = common.trust.rewriter(client) if common.trust is not None else None
+        self._reader = RequestReader(common.limits, template["wsgi.url_scheme"])
         self._inbox: bytes | bytearray = b""
         self._start = 0
         self._body: RequestBody | None = None
-        self.outbox = b""
+        self.streamed: StreamedBody | None = None
+        self.lent: LentSocket | None = None
+        self.is_answering = False
+        self.outbox: bytearray | memoryview = bytearray()
+        self._stalled: Lock | None = None
+        self.lost: OSError | None = None
+        self._file = -1
+        self._file_offset = self.file_left = 0
 
     @property
-    def client(self) -> str:
-        """The client's address, "" where it has none."""
-        return self._client[0] if self._client else ""
+    def name(self) -> str:
+        """The client, as the log names it."""
+        return self.client or "a Unix socket"
 
-    def describe(self, request_line: str) -> str:
-        """Name a request of this connection in the log."""
-        return f"{request_line!a} from {self.client or 'a Unix socket'}"
+    # Before the first request: on the leader
+
+    def accept_proxy_header(self, header: "ProxyHeader") -> None:
+        """Take the client to be who a trusted proxy says."""
+        source = header.source
+        if source is not None:
+            self._client = str(source.address), str(source.port)
+            self.client = self._client[0]
+        if self._common.trust is not None:
+            self._rewrite = self._common.trust.rewriter_behind(source)
+
+    def begin_tls(self, certificates: "Certificates") -> None:
+        """Speak TLS from here on."""
+        self.socket = certificates.wrap(self.socket)  # type: ignore[assignment]  # what is used of a socket
+
+    def end_handshake(self, variables: dict[str, str]) -> None:
+        """Have *variables*, which tell of the handshake, in the environ of each request."""
+        self._template = {**self._template, **variables}
+        self.environ = self._template
 
     # In: on the leader
 
@@ -158,6 +232,14 @@ class Connection:
             return environ
         if self._client is not None:
             environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = self._client
+        if self._rewrite is not None:
+            refusal = self._rewrite(environ)
+            if refusal is not None:
+                return refusal
+            self.client = environ.get("REMOTE_ADDR", "")
+        environ["wsgi.early_hints"] = self._early_hints
+        if "HTTP_UPGRADE" in environ and self.is_plain:
+            self._lend(environ)
         self.environ = environ
         self.wish = reader.wish
         self._start = reader.end
@@ -168,17 +250,82 @@ class Connection:
         return None
 
     def _begin_content(self, reader: RequestReader) -> Step | Refusal | None:
-        refusal = too_large(reader.framing, self._limits)
+        refusal = too_large(reader.framing, self._common.limits)
         if refusal is not None:
             return refusal
-        self._body = RequestBody(reader.framing, self._limits)
-        self.phase = BODY
-        result = self._collect(self._body)
         # "A server MAY omit sending a 100 (Continue) response if it has already received some or all of the
-        # content for the corresponding request" (RFC 9110, 10.1.1)
-        if result is NEED_MORE and reader.expects_continue and self._body.size == 0:
+        # content for the corresponding request" (RFC 9110, 10.1.1). A client that waits for it is asked to go
+        # on when the application reads, and not if it never does; if too many of them hold threads, at once.
+        common = self._common
+        awaits_continue = reader.expects_continue and not self.has_unread
+        if (awaits_continue and common.may_wait()) or common.settings.stream_requests:
+            self._stream(reader, awaits_continue=awaits_continue)
+            return None
+        self._body = RequestBody(reader.framing, common.limits, common.settings.request_buffer)
+        self.phase = BODY
+        if awaits_continue:
             self.send(CONTINUE)
-        return result
+        return self._collect(self._body)
+
+    def _stream(self, reader: RequestReader, *, awaits_continue: bool) -> None:
+        """Let the application read the content while it arrives."""
+        common = self._common
+        body = StreamedBody(self, reader.framing, common.limits, common.settings, awaits_continue)
+        self.streamed = body
+        environ = self.environ
+        environ["wsgi.input"] = BufferedReader(body)
+        if reader.framing == CHUNKED:
+            environ.pop("HTTP_TRANSFER_ENCODING", None)
+            environ["wsgix.trailers"] = body.trailers
+
+    def wait_for_content(self, wait: "Callable[[], bytes]") -> bytes:
+        """Call *wait*, which waits for more content, while others use this thread's turn."""
+        content: bytes = self._common.waiting(wait)
+        return content
+
+    def unread(self) -> bytes:
+        """Take what has arrived and belongs to no request yet."""
+        data = bytes(self._inbox[self._start :])
+        self.discard()
+        return data
+
+    def feed(self, body: StreamedBody, data: bytes) -> Step | Refusal:
+        """Give content to *body*, and keep what is behind its end."""
+        step = body.feed(data, 0)
+        if step is COMPLETE:
+            self._inbox = data
+            self._start = body.end
+            self._consume()
+        return step
+
+    def skip(self) -> Step | Refusal:
+        """Go on with content that the application did not read."""
+        body = self.streamed
+        if body is None:
+            raise AssertionError("there is content to skip only behind a streamed request")
+        data = self.unread()
+        step = body.skip(data, 0)
+        if step is COMPLETE:
+            self._inbox = data
+            self._start = body.end
+            self._consume()
+        return step
+
+    def _lend(self, environ: Environ) -> None:
+        """Offer the socket to an application that the client asks to speak another protocol."""
+        self.lent = LentSocket(self.socket)
+        # gunicorn's name is the one that the WebSocket libraries for WSGI look for.
+        environ["wsgix.socket"] = environ["gunicorn.socket"] = self.lent
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether bytes leave as they are: then the socket can be lent, and files go by `sendfile`."""
+        return isinstance(self.socket, socket.socket)
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the application speaks to the client itself."""
+        return self.lent is not None and self.lent.used
 
     def _collect(self, body: RequestBody) -> Step | Refusal | None:
         try:
@@ -194,7 +341,10 @@ class Connection:
         self._start = body.end
         self._consume()
         environ = self.environ
-        environ["wsgi.input"] = body.open()
+        try:
+            environ["wsgi.input"] = body.open()
+        except OSError:  # the last bytes reach the disk only now
+            return STORAGE_FULL
         if self._reader.framing == CHUNKED:
             # What the application reads is no longer chunked, and its length is known.
             environ.pop("HTTP_TRANSFER_ENCODING", None)
@@ -216,49 +366,151 @@ class Connection:
     def end_request(self) -> None:
         """Forget the request at hand: the next one may be read."""
         self.environ = self._template
+        self.is_answering = False
+        self._stalled = None
         if self._body is not None:
             self._body.close()
             self._body = None
+        if self.streamed is not None:
+            self.streamed = None
+        if self.lent is not None:
+            self.lent.close()
+            self.lent = None
+            self.socket.setblocking(False)  # blocking is a property that duplicates share
 
     # Out: on the thread that owns the connection
 
-    def send(self, data: bytes) -> None:
-        """Send what the socket takes and keep the rest; wait if the rest is too much.
+    def send(self, data: bytes, is_last: bool = False) -> None:
+        """Send what the socket takes and keep the rest; wait if the rest is too much and more is to come.
 
         Raises:
-            OSError: the client is gone, or did not read for `WRITE_STALL` seconds.
+            OSError: the client is gone, or did not read for the write timeout.
         """
-        if self.outbox:
-            self.outbox += data
-        else:
+        if self._stalled is None:
             try:
                 sent = self.socket.send(data)
             except BlockingIOError:
                 sent = 0
             if sent == len(data):
                 return
-            self.outbox = data[sent:]
-        while len(self.outbox) > RESPONSE_BUFFER:
-            if not wait_writable(self.fd, WRITE_STALL):
-                raise ConnectionAbortedError(f"the client read nothing for {WRITE_STALL:.0f} seconds")
-            self.flush()
+            self._keep(memoryview(data)[sent:])
+            self._stalled = Lock()
+            self._common.on_stall(self)
+        else:
+            with self._stalled:
+                self._keep(memoryview(data))
+            self.flush_meanwhile()
+        # Waiting keeps the application from producing more; behind the last block there is no more.
+        if not is_last and len(self.outbox) > self._common.settings.response_buffer:
+            self._common.waiting(self._wait_for_client)
+        if self.lost is not None:
+            raise ConnectionAbortedError(*self.lost.args)
+
+    def _keep(self, data: memoryview) -> None:
+        """Keep *data* for when the client takes it; without a copy if there is nothing before it."""
+        if not self.outbox:
+            self.outbox = data
+        else:
+            if isinstance(self.outbox, memoryview):
+                self.outbox = bytearray(self.outbox)
+            self.outbox += data
+
+    def _wait_for_client(self) -> None:
+        settings = self._common.settings
+        while len(self.outbox) > settings.response_buffer:
+            if not wait_writable(self.fd, settings.write_timeout):
+                raise ConnectionAbortedError(
+                    f"the client read nothing for {settings.write_timeout:g} seconds"
+                )
+            self.flush_meanwhile()
+
+    def send_last(self, data: bytes) -> None:
+        """Send as much of *data* as the client takes at once, and end this side of the connection.
+
+        For the thread that watches, while the application is stuck.
+        """
+        with contextlib.suppress(OSError):
+            self.socket.send(data)
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def cut_off(self) -> None:
+        """Let the client see that its response will not be complete."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def flush_meanwhile(self) -> bool:
+        """Send more of what is kept while the application goes on; tell whether all has left.
+
+        On the leader, or on the thread of the application: "guarantee that they will continue transmission
+        even while the application is producing its next block" (PEP 3333, "Buffering and Streaming").
+        """
+        if self._stalled is None:
+            return True
+        with self._stalled:
+            try:
+                return self.flush()
+            except OSError as error:
+                self.lost = error
+                self.outbox = bytearray()
+                return True
+
+    def send_file(self, fd: int, offset: int, size: int) -> None:
+        """Send *size* bytes of the regular file *fd*, from *offset* on; keep what the socket does not take.
+
+        The descriptor is duplicated: the application may close its own.
+
+        Raises:
+            OSError: the client is gone.
+        """
+        self._file = os.dup(fd)
+        self._file_offset = offset
+        self.file_left = size
+        self.flush()
 
     def flush(self) -> bool:
         """Send more of what is kept; tell whether all has left.
 
         Raises:
-            OSError: the client is gone.
+            OSError: the client is gone, or a file is shorter than it was.
         """
-        if self.outbox:
-            try:
+        try:
+            if self.outbox:
                 sent = self.socket.send(self.outbox)
-            except BlockingIOError:
-                return False
-            self.outbox = self.outbox[sent:]
-        return not self.outbox
+                if isinstance(self.outbox, memoryview):
+                    self.outbox = self.outbox[sent:]
+                else:
+                    del self.outbox[:sent]
+                if self.outbox:
+                    return False
+            while self.file_left:
+                sent = os.sendfile(self.fd, self._file, self._file_offset, self.file_left)
+                if not sent:
+                    raise ConnectionAbortedError("a file became shorter while it was sent")
+                self._file_offset += sent
+                self.file_left -= sent
+        except BlockingIOError:
+            return False
+        self._close_file()
+        return True
+
+    def _close_file(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _early_hints(self, headers: list[tuple[str, str]]) -> None:
+        """Send 103 (Early Hints) before the response (RFC 8297): `wsgi.early_hints`.
+
+        Nothing is sent to HTTP/1.0, nor once the response has begun.
+        """
+        if self.phase is BUSY and not self.is_answering and self.environ["SERVER_PROTOCOL"] != HTTP_1_0:
+            self.send(early_hints(headers))
 
     def close(self) -> None:
         """Close the socket, and what the request at hand holds."""
         self.phase = Phase.CLOSED
         self.end_request()
-        self.socket.close()
+        self.file_left = 0
+        self._close_file()
+        with contextlib.suppress(OSError):  # the descriptor is gone, whatever is reported
+            self.socket.close()

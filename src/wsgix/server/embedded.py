@@ -18,30 +18,45 @@ def serve(application: Application, bind: str | Iterable[str] = "127.0.0.1:8000"
     Args:
         application: a WSGI application (PEP 3333).
         bind: one address to listen on or several, each as HOST:PORT, [IPV6]:PORT, *:PORT or unix:PATH.
-        settings: `threads` and `access_log`, as on the command line.
+        settings: those of docs/settings.md, by name.
 
     Raises:
         wsgix.server.settings.ConfigurationError: a setting is wrong or an address cannot be had.
     """
     checked = make_settings(bind=bind, **settings)
-    serve_listeners(application, open_listeners(checked.bind), checked, print)
+    serve_listeners(application, open_listeners(checked.bind, checked.socket_options), checked, print)
 
 
 def serve_listeners(
     application: Application, listeners: list[Listener], settings: Settings, announce: Callable[[str], object]
 ) -> None:
     """Serve on open *listeners* until a signal, after telling *announce* where."""
-    worker = Worker(application, listeners, settings)
+    try:
+        worker = Worker(application, listeners, settings)
+    except BaseException:
+        close_listeners(listeners)
+        raise
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         worker.stop()
 
+    def reopen_logs(_number: int, _frame: FrameType | None) -> None:
+        worker.reopen_logs()
+
+    def reload_certificates(_number: int, _frame: FrameType | None) -> None:
+        worker.reload_certificates()
+
+    handlers: dict[int, Callable[[int, FrameType | None], None]] = {}
     # Signals reach the main thread only; elsewhere whoever owns it decides about them.
-    numbers = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
-    before = [(number, signal.signal(number, stop)) for number in numbers]
+    if threading.current_thread() is threading.main_thread():
+        handlers = {signal.SIGTERM: stop, signal.SIGINT: stop}
+        if hasattr(signal, "SIGUSR1"):
+            handlers |= {signal.SIGUSR1: reopen_logs, signal.SIGHUP: reload_certificates}
+    before = [(number, signal.signal(number, handler)) for number, handler in handlers.items()]
     try:
-        for listener in listeners:
-            announce(f"wsgix serves {listener.url}")
+        # A host may have several addresses.
+        for url in dict.fromkeys(listener.url for listener in listeners):
+            announce(f"wsgix serves {url}")
         worker.run()
     finally:
         for number, handler in before:
@@ -79,7 +94,7 @@ class Server:
         self.url = ""
 
     def __enter__(self) -> Self:
-        listeners = open_listeners(self._settings.bind)
+        listeners = open_listeners(self._settings.bind, self._settings.socket_options)
         try:
             self._worker = Worker(self._application, listeners, self._settings)
             self._thread = threading.Thread(target=self._worker.run, name="wsgix-watch", daemon=True)

@@ -12,37 +12,50 @@ import struct
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.core.exchange import Application, Environ
 from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, KEEP, Outcome
-from wsgix.facts.refusals import BODY_TIMEOUT, HEAD_TIMEOUT, INCOMPLETE, Refusal
+from wsgix.facts.refusals import BODY_TIMEOUT, HEAD_TIMEOUT, INCOMPLETE, PLAIN_HTTP, Refusal
+from wsgix.server.access_format import refused
 from wsgix.server.access_log import AccessLog
-from wsgix.server.connection import BODY, BUSY, FLUSH, HEAD, LINGER, RECEIVE_SIZE, Connection
+from wsgix.server.connection import (
+    BODY,
+    BUSY,
+    FLUSH,
+    HANDSHAKE,
+    HEAD,
+    LINGER,
+    PROXY,
+    RECEIVE_SIZE,
+    SKIP,
+    Common,
+    Connection,
+)
+from wsgix.server.handshake import Handshake
 from wsgix.server.listeners import Listener
 from wsgix.server.poller import READ, WRITE, Waker, make_poller
 from wsgix.server.responder import Responder, date_and_server
 from wsgix.server.scheduler import Member, Scheduler
-from wsgix.wire.http1 import NEED_MORE
+from wsgix.server.settings import Settings
+from wsgix.wire.http1 import COMPLETE, NEED_MORE
 from wsgix.wire.http1_response import refusal_response
-from wsgix.wire.limits import DEFAULT_LIMITS
 
-HEAD_SECONDS: Final = 10.0
-"""For a whole request head, from its first byte; also for the first request of a connection to begin."""
-KEEP_ALIVE_SECONDS: Final = 75.0
-"""For the next request to begin."""
-BODY_GRACE_SECONDS: Final = 20.0
-BODY_BYTES_PER_SECOND: Final = 500
-"""Request content may take the grace and a second for each so many bytes."""
-FLUSH_SECONDS: Final = 30.0
-"""For the client to take more of a response that waits for it."""
+if TYPE_CHECKING:
+    from wsgix.server.certificates import Certificates
+    from wsgix.server.proxied import ProxyHeaderReceiver
+    from wsgix.server.tls import TLSSocket
+    from wsgix.server.trust import Trust
+
+SKIP_SECONDS: Final = 5.0
+SKIP_BYTES: Final = 65536
+"""How long and how much content that the application left is read, to keep the connection."""
 LINGER_SECONDS: Final = 5.0
-LINGER_BYTES: Final = 65536
-"""How long and how much is still read, and forgotten, from a client that got its last answer."""
-GRACEFUL_SECONDS: Final = 30.0
-"""For requests to finish after `stop`."""
+LINGER_MOST_SECONDS: Final = 30.0
+"""How long a client that has got its last answer may be silent, and how long in all it may go on sending."""
 PAUSE_SECONDS: Final = 1.0
 """Between attempts to accept while descriptors are short."""
+_WARNING_SECONDS: Final = 60.0
 _SWEEP_SECONDS: Final = 1.0
 
 _ACCEPTS: Final = 64
@@ -64,20 +77,37 @@ class Loop:
     Args:
         application: the WSGI application.
         templates: each listener with the variables that all its requests share.
-        threads: how many requests may be inside the application at once.
+        settings: the limits, the deadlines, and how many requests may be inside the application at once.
         access_log: where responses are noted, or None.
+        trust: which peers are believed about the clients behind them, or None.
+        certificates: what TLS begins with, or None to serve without.
     """
 
     def __init__(
         self,
         application: Application,
         templates: Sequence[tuple[Listener, Environ]],
-        threads: int,
+        settings: Settings,
         access_log: AccessLog | None,
+        trust: "Trust | None" = None,
+        certificates: "Certificates | None" = None,
     ) -> None:
         self._application = application
         self._access_log = access_log
-        self.scheduler = Scheduler(self, threads)
+        self.scheduler = Scheduler(self, settings.threads, settings.request_timeout)
+        self._settings = settings
+        # The request after this many is the last of its connection; 0 is never reached.
+        self._last_but_one = settings.limit_requests_per_connection - 1
+        self._common = Common(
+            settings,
+            settings.limits,
+            self._note_stall,
+            self.scheduler.waiting,
+            self.scheduler.may_wait,
+            trust,
+            certificates,
+        )
+        self._receivers: dict[Connection, ProxyHeaderReceiver] = {}
         self._poller = make_poller()
         self._waker = Waker()
         self._listeners = {listener.socket.fileno(): (listener, template) for listener, template in templates}
@@ -85,13 +115,14 @@ class Loop:
         self._events: deque[tuple[int, int]] = deque()
         self._ready: deque[Connection] = deque()
         self._returned: deque[tuple[Connection, Outcome]] = deque()
+        self._stalled: deque[Connection] = deque()
         self._polling = False
         self._now = time.monotonic()
         self._next_sweep = 0.0
         self._stop_deadline: float | None = None
         self._stopping = False
         self._accepting = True
-        self._resume_accepting = 0.0
+        self._resume_accepting = self._next_warning = 0.0
         self._poller.register(self._waker.fileno(), READ)
         for fd in self._listeners:
             self._poller.register(fd, READ)
@@ -114,6 +145,8 @@ class Loop:
         while True:
             if self._returned:
                 self._take_back(*self._returned.popleft())
+            elif self._stalled:
+                self._flush_meanwhile(self._stalled.popleft())
             elif self._events:
                 if not self._dispatch(*self._events.popleft(), member):
                     return False
@@ -136,7 +169,9 @@ class Loop:
         timeout = None if idle else max(0.0, self._next_sweep - self._now)
         self._polling = True
         # Whoever returns a connection after this looks at `_polling` and ends the wait.
-        self._events.extend(self._poller.poll(0 if self._returned else timeout))
+        self._events.extend(
+            self._poller.poll(0 if self._returned or self._stalled or self._ready else timeout)
+        )
         self._polling = False
 
     def _dispatch(self, fd: int, events: int, member: Member) -> bool:
@@ -152,8 +187,14 @@ class Loop:
             return self._read(connection, member)
         if phase is FLUSH:
             self._flush(connection)
-        elif phase is LINGER:
+        elif phase is LINGER or phase is SKIP:
             self._discard(connection)
+        elif phase is BUSY:
+            self._flush_meanwhile(connection)
+        elif phase is HANDSHAKE:
+            return self._shake_hands(connection, member)
+        elif phase is PROXY:
+            return self._read_proxy_header(connection, member)
         return True
 
     # Connections come
@@ -171,20 +212,99 @@ class Loop:
                 return
             accepted.setblocking(False)
             if not listener.is_unix:
-                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(accepted, client, template, DEFAULT_LIMITS)
-            connection.deadline = self._now + HEAD_SECONDS
+                with contextlib.suppress(OSError):  # some systems fail if the client is gone already
+                    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = Connection(accepted, client, template, self._common)
             self._connections[connection.fd] = connection
             self._want(connection, READ)
+            self._open(connection, client)
+            if len(self._connections) >= self._settings.limit_connections:
+                self._listen(False)
+                self._resume_accepting = self._now
+                return
+
+    def _open(self, connection: Connection, client: Any) -> None:
+        """Begin with what comes before the first request: a PROXY header, a TLS handshake, or nothing."""
+        connection.deadline = self._now + self._settings.head_timeout
+        trust = self._common.trust
+        receiver = trust.receiver(client) if trust is not None else None
+        if receiver is not None:
+            connection.phase = PROXY
+            self._receivers[connection] = receiver
+        else:
+            self._begin_tls(connection)
+
+    def _begin_tls(self, connection: Connection) -> None:
+        certificates = self._common.certificates
+        if certificates is None:
+            connection.phase = HEAD
+        else:
+            connection.begin_tls(certificates)
+            connection.phase = HANDSHAKE
+            connection.deadline = self._now + self._settings.handshake_timeout
+
+    def _read_proxy_header(self, connection: Connection, member: Member) -> bool:
+        try:
+            header = self._receivers[connection].receive(connection.socket)
+        except BlockingIOError:
+            return True
+        except OSError:
+            self._close(connection)
+            return True
+        if header is NEED_MORE:
+            return True
+        del self._receivers[connection]
+        if isinstance(header, Refusal):
+            self._refuse(connection, header)
+            return True
+        connection.accept_proxy_header(header)
+        self._begin_tls(connection)
+        # Bytes behind the header may have arrived with it.
+        if connection.phase is HANDSHAKE:
+            return self._shake_hands(connection, member)
+        return self._read(connection, member)
+
+    def _shake_hands(self, connection: Connection, member: Member) -> bool:
+        tls: TLSSocket = connection.socket  # type: ignore[assignment]  # begin_tls put it there
+        try:
+            state = tls.handshake()
+        except OSError:
+            self._close(connection)
+            return True
+        if state is Handshake.WANT_READ:
+            self._want(connection, READ)
+        elif state is Handshake.WANT_WRITE:
+            self._want(connection, WRITE)
+        elif state is Handshake.PLAIN:
+            connection.socket = tls.raw
+            self._refuse(connection, PLAIN_HTTP)
+        elif state is Handshake.FAILED:
+            _log.info("no TLS handshake with %s: %s", connection.client, tls.fault)
+            self._close(connection)
+        else:
+            connection.end_handshake(tls.variables())
+            connection.phase = HEAD
+            connection.deadline = self._now + self._settings.head_timeout
+            self._want(connection, READ)
+            return self._read(connection, member)
+        return True
 
     def _pause(self, error: OSError) -> None:
         """Accept nothing for a while, and part with idle clients: they can come again."""
-        _log.warning("cannot accept connections, %d are open: %s", len(self._connections), error.strerror)
+        if self._now >= self._next_warning:
+            self._next_warning = self._now + _WARNING_SECONDS
+            _log.warning("cannot accept connections, %d are open: %s", len(self._connections), error.strerror)
         self._listen(False)
         self._resume_accepting = self._now + PAUSE_SECONDS
         for connection in [*self._connections.values()]:
             if connection.served and connection.phase is HEAD and not connection.has_unread:
                 self._close(connection)
+
+    def _go_on_accepting(self) -> None:
+        """Accept again after a pause, if it is over and there is room."""
+        has_room = len(self._connections) < self._settings.limit_connections
+        if not self._accepting and has_room and not self._stopping and self._now >= self._resume_accepting:
+            self._listen(True)
 
     def _listen(self, wanted: bool) -> None:
         """Poll the listeners, or do not."""
@@ -216,9 +336,14 @@ class Loop:
         return True
 
     def _resume(self, connection: Connection, member: Member) -> bool:
-        """Go on with pipelined requests that have arrived already."""
+        """Go on with requests that have arrived already."""
         if connection.phase is HEAD:
             return self._advance(connection, member)
+        if connection.phase is BUSY:
+            outcome = self.scheduler.run(connection, member)
+            if outcome is None:
+                return self.scheduler.leads(member)
+            self._take_back(connection, outcome)
         return True
 
     def _advance(self, connection: Connection, member: Member) -> bool:
@@ -256,20 +381,22 @@ class Loop:
         if connection.phase is BODY:
             if was_head:
                 connection.since = self._now
-            earned = connection.body_size / BODY_BYTES_PER_SECOND
-            connection.deadline = connection.since + BODY_GRACE_SECONDS + earned
+            settings = self._settings
+            earned = connection.body_size / settings.body_rate
+            connection.deadline = connection.since + settings.body_timeout + earned
         elif connection.has_unread and not connection.begun:
             connection.begun = True
-            connection.deadline = self._now + HEAD_SECONDS
+            connection.deadline = self._now + self._settings.head_timeout
         self._want(connection, READ)
 
     def _refuse(self, connection: Connection, refusal: Refusal) -> None:
         """Answer without the application, and close."""
-        _log.info("refused a request from %s: %s", connection.client or "a Unix socket", refusal.word)
+        _log.info("refused a request from %s: %s", connection.name, refusal.word)
         head_only = connection.environ.get("REQUEST_METHOD") == "HEAD"
         response = refusal_response(refusal, date_and_server.now(), bodiless=head_only)
         if self._access_log is not None:
-            self._access_log.add(connection.client, "-", refusal.status, len(refusal.sentence) + 1, {})
+            size = 0 if head_only else len(refusal.sentence) + 1
+            self._access_log.add(connection.client, refused(connection.environ, refusal.status, size))
         try:
             connection.send(response)
         except OSError:
@@ -290,21 +417,27 @@ class Loop:
 
     def _settle(self, connection: Connection, outcome: Outcome) -> None:
         """Do what follows from a response."""
-        if outcome is ABORT:
+        if outcome is ABORT or connection.lost is not None:
             self._abort(connection, connection.environ.get("SERVER_PROTOCOL"))
             return
-        connection.end_request()
         connection.outcome = outcome
+        streamed = connection.streamed
+        if streamed is None or streamed.is_complete:
+            connection.end_request()
         self._after_response(connection)
 
     def _after_response(self, connection: Connection) -> None:
-        if connection.outbox and not self._flushed(connection):
+        if (connection.outbox or connection.file_left) and not self._flushed(connection):
             return
-        if connection.outcome is KEEP and not connection.closing:
+        if connection.streamed is not None:
+            self._skip(connection)
+        elif connection.outcome is KEEP and not connection.closing:
             connection.phase = HEAD
             connection.begun = False
-            connection.served = True
-            connection.deadline = self._now + KEEP_ALIVE_SECONDS
+            connection.served += 1
+            if connection.served == self._last_but_one:
+                connection.closing = True
+            connection.deadline = self._now + self._settings.keep_alive_timeout
             if connection.interest != READ:
                 self._want(connection, READ)
         elif connection.unfinished or connection.has_unread:
@@ -321,14 +454,44 @@ class Loop:
             self._close(connection)
             return False
         connection.phase = FLUSH
-        connection.deadline = self._now + FLUSH_SECONDS
+        connection.deadline = self._now + self._settings.write_timeout
         self._want(connection, WRITE)
         return False
+
+    def _flush_meanwhile(self, connection: Connection) -> None:
+        """Send more of a response that another thread is producing."""
+        if connection.phase is BUSY:
+            self._want(connection, 0 if connection.flush_meanwhile() else WRITE)
 
     def _flush(self, connection: Connection) -> None:
         self._after_response(connection)
         if connection.phase is HEAD and connection.has_unread:
             self._postpone(connection)
+
+    def _skip(self, connection: Connection) -> None:
+        """Read through content that the application left, if that is worth it, to the next request."""
+        streamed = connection.streamed
+        if connection.outcome is CLOSE or streamed is None or streamed.awaits_continue:
+            connection.end_request()
+            connection.outcome = CLOSE
+            self._linger(connection)
+            return
+        connection.phase = SKIP
+        connection.deadline = self._now + SKIP_SECONDS
+        connection.skipped = 0
+        self._want(connection, READ)
+        self._go_on_skipping(connection)
+
+    def _go_on_skipping(self, connection: Connection) -> None:
+        step = connection.skip()
+        if step is COMPLETE:
+            connection.end_request()
+            self._after_response(connection)
+            if connection.phase is HEAD and connection.has_unread:
+                self._postpone(connection)
+        elif step is not NEED_MORE or connection.skipped > SKIP_BYTES:
+            connection.end_request()
+            self._linger(connection)
 
     # Connections go
 
@@ -341,20 +504,26 @@ class Loop:
             return
         connection.discard()
         connection.phase = LINGER
+        connection.since = self._now
         connection.deadline = self._now + LINGER_SECONDS
-        connection.lingered = 0
         self._want(connection, READ)
 
     def _discard(self, connection: Connection) -> None:
+        """Read what nobody wants: the rest of a request, or what comes after the last answer."""
         try:
-            size = len(connection.socket.recv(RECEIVE_SIZE))
+            data = connection.socket.recv(RECEIVE_SIZE)
         except BlockingIOError:
             return
         except OSError:
-            size = 0
-        connection.lingered += size
-        if not size or connection.lingered > LINGER_BYTES:
+            data = b""
+        if not data:
             self._close(connection)
+        elif connection.phase is SKIP:
+            connection.skipped += len(data)
+            connection.take(data)
+            self._go_on_skipping(connection)
+        else:
+            connection.deadline = min(self._now + LINGER_SECONDS, connection.since + LINGER_MOST_SECONDS)
 
     def _abort(self, connection: Connection, version: str | None) -> None:
         """Close so that the client sees that the response is incomplete."""
@@ -367,14 +536,16 @@ class Loop:
     def _close(self, connection: Connection) -> None:
         self._want(connection, 0)
         self._connections.pop(connection.fd, None)
+        self._receivers.pop(connection, None)
         connection.close()
+        self._resume_accepting = self._now  # there is room for another
+        self._go_on_accepting()
 
     def _sweep(self) -> None:
         """Give up the connections whose deadline has passed."""
         now = self._now
         self._next_sweep = now + _SWEEP_SECONDS
-        if not self._accepting and not self._stopping and now >= self._resume_accepting:
-            self._listen(True)
+        self._go_on_accepting()
         for connection in [*self._connections.values()]:
             if connection.deadline > now or connection.phase is BUSY:
                 continue
@@ -405,7 +576,7 @@ class Loop:
     def _wind_down(self) -> bool:
         """Finish what was begun, after `stop`; True when nothing is left."""
         if self._stop_deadline is None:
-            self._stop_deadline = self._now + GRACEFUL_SECONDS
+            self._stop_deadline = self._now + self._settings.graceful_timeout
         self._listen(False)
         while self._listeners:
             self._listeners.popitem()[1][0].close()
@@ -438,24 +609,38 @@ class Loop:
     def respond(self, connection: Connection) -> Outcome:
         """Run the application for the request that *connection* has collected."""
         responder = Responder(connection, connection.environ, connection.wish)
+        access_log = self._access_log
+        begin = time.monotonic() if access_log is not None and access_log.timed else 0.0
+        call_timeout = self.scheduler.call_timeout
+        if call_timeout is not None:
+            responder.share()
+            call_timeout.begin(responder)
         try:
             responder.run(self._application)
         except BaseException:
-            _log.exception("the response failed: %s", connection.describe(responder.request_line))
+            _log.exception("the response failed: %s", responder.name)
             responder.outcome = ABORT
-        if self._access_log is not None and responder.status_sent:
-            self._access_log.add(
-                connection.client,
-                responder.request_line,
-                responder.status_sent,
-                responder.content_sent,
-                connection.environ,
-            )
+        if call_timeout is not None:
+            call_timeout.end()
+        if access_log is not None and responder.status_sent:
+            access_log.add(connection.client, responder, begin)
         return responder.outcome
 
     def take_back(self, connection: Connection, outcome: Outcome) -> None:
         """Hand *connection* to the leader."""
         self._returned.append((connection, outcome))
+        if self._polling:
+            self._waker.wake()
+
+    def _note_stall(self, connection: Connection) -> None:
+        """Have the leader send what the client of *connection* has not taken yet."""
+        self._stalled.append(connection)
+        if self._polling:
+            self._waker.wake()
+
+    def try_again(self, connection: Connection) -> None:
+        """Hand *connection*, whose request is whole, to the leader."""
+        self._ready.append(connection)
         if self._polling:
             self._waker.wake()
 

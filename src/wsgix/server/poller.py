@@ -65,11 +65,19 @@ def make_poller() -> Poller:
 
 def wait_writable(fd: int, seconds: float) -> bool:
     """Wait until *fd* takes bytes again; False if that lasts longer. On any thread."""
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(fd, select.POLLOUT)
-        return bool(poll.poll(seconds * 1000))
-    return bool(select.select([], [fd], [], seconds)[1])
+    return _wait(fd, selectors.EVENT_WRITE, seconds)
+
+
+def wait_readable(fd: int, seconds: float) -> bool:
+    """Wait until *fd* has bytes or an end; False if that lasts longer. On any thread."""
+    return _wait(fd, selectors.EVENT_READ, seconds)
+
+
+def _wait(fd: int, event: int, seconds: float) -> bool:
+    # Not DefaultSelector: epoll would cost a descriptor each time.
+    with getattr(selectors, "PollSelector", selectors.SelectSelector)() as selector:
+        selector.register(fd, event)
+        return bool(selector.select(max(seconds, 0)))
 
 
 class Waker:
@@ -86,7 +94,7 @@ class Waker:
 
     def wake(self) -> None:
         """Make the descriptor readable."""
-        with contextlib.suppress(BlockingIOError):  # it is readable already
+        with contextlib.suppress(OSError):  # it is readable already, or nobody waits any more
             self._writer.send(b"\0")
 
     def clear(self) -> None:

@@ -3,18 +3,16 @@
 Used by the thread that leads; an application sees it whole or not at all.
 """
 
+import contextlib
 import io
 import tempfile
-from typing import IO, Any, Final
+from typing import IO, Any
 
 from wsgix.core.framing import CHUNKED
 from wsgix.facts.refusals import BODY_TOO_LARGE, Refusal
 from wsgix.wire.http1 import Step
 from wsgix.wire.http1_body import ChunkedBody, LengthBody
 from wsgix.wire.limits import Limits
-
-REQUEST_BUFFER: Final = 256 * 1024
-"""Bytes of content held in memory per request."""
 
 
 class RequestBody:
@@ -24,14 +22,15 @@ class RequestBody:
         size: bytes of content collected so far.
     """
 
-    __slots__ = ("_decoder", "_file", "_pieces", "size")
+    __slots__ = ("_buffer", "_decoder", "_file", "_pieces", "size")
 
-    def __init__(self, framing: int, limits: Limits) -> None:
-        """Take the framing: a length in bytes, or `CHUNKED`."""
+    def __init__(self, framing: int, limits: Limits, buffer: int) -> None:
+        """Take the framing (a length in bytes, or `CHUNKED`) and how many bytes may stay in memory."""
         self._decoder = ChunkedBody(limits) if framing == CHUNKED else LengthBody(framing)
         self._pieces: list[bytes] = []
         self._file: IO[bytes] | None = None
         self.size = 0
+        self._buffer = buffer
 
     @property
     def end(self) -> int:
@@ -57,7 +56,7 @@ class RequestBody:
             self._file.write(piece)
             return
         self._pieces.append(piece)
-        if self.size > REQUEST_BUFFER:
+        if self.size > self._buffer:
             self._file = tempfile.TemporaryFile(prefix="wsgix-")  # noqa: SIM115 (closed with the exchange)
             self._file.writelines(self._pieces)
             self._pieces.clear()
@@ -72,7 +71,10 @@ class RequestBody:
     def close(self) -> None:
         """Give the temporary file back."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(
+                OSError
+            ):  # it flushes, and the disk may be full; it is closed all the same
+                self._file.close()
 
 
 def too_large(framing: int, limits: Limits) -> Refusal | None:

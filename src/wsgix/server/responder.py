@@ -5,15 +5,20 @@ Runs on the thread that runs the application. Legality is `core.exchange`'s, fra
 """
 
 import logging
+import os
+import stat
 import sys
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.core.exchange import CLIENT_GONE, Environ, Exchange, ExcInfo
+from wsgix.core.files import FileWrapper
 from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, Outcome, ResponseFraming, response_framing
-from wsgix.facts.refusals import INTERNAL_ERROR
+from wsgix.core.streams import IncompleteBody, RefusedBody
+from wsgix.facts.refusals import INCOMPLETE, INTERNAL_ERROR, REQUEST_TIMEOUT, Refusal
 from wsgix.server.clock import DateLine
+from wsgix.server.error_log import request_id
 from wsgix.wire.http1_response import (
     CHUNK_END,
     CONNECTION_CLOSE,
@@ -23,11 +28,14 @@ from wsgix.wire.http1_response import (
     check_fields,
     chunk_start,
     known_status_lines,
+    refusal_response,
     status_line,
 )
 
 if TYPE_CHECKING:
     from wsgix.server.connection import Connection
+
+_HAS_SENDFILE: Final = hasattr(os, "sendfile")
 
 SERVER_LINE: Final = b"Server: wsgix\r\n"
 """Without a version: it would tell attackers more than users."""
@@ -38,6 +46,8 @@ _log: Final = logging.getLogger("wsgix.error")
 
 # Few methods and statuses make up nearly all traffic.
 _framing: Final = lru_cache(response_framing)
+
+_LARGE: Final = 65536
 
 _BODILESS: Final = ResponseFraming.BODILESS
 _CHUNKED: Final = ResponseFraming.CHUNKED
@@ -60,6 +70,9 @@ class Responder(Exchange):
     _length: int | None = None
     _framing: ResponseFraming = _BODILESS
     _at_end: bool = False
+    _is_last: bool = False
+    _refusal: Refusal = INTERNAL_ERROR
+    _claim: list[None] | None = None
 
     def __init__(self, connection: "Connection", environ: Environ, wish: Outcome) -> None:
         self._connection = connection
@@ -116,7 +129,11 @@ class Responder(Exchange):
         # What the length is makes no difference, only whether there is one.
         known = None if length is None else 0
         framing, outcome = _framing(self._method, status, self._version, known, self.outcome)
-        if outcome is CLOSE or self._connection.closing:
+        connection = self._connection
+        if outcome is CLOSE or connection.closing:
+            self.outcome = CLOSE
+        elif connection.streamed is not None and connection.streamed.awaits_continue:
+            # Whether the client now sends its content or not, nobody can tell: RFC 9110, 10.1.1.
             self.outcome = CLOSE
         lines = self.headers
         lines.append(self._own_lines)
@@ -136,8 +153,11 @@ class Responder(Exchange):
         elif self._version == HTTP_1_0:
             lines.append(CONNECTION_KEEP_ALIVE)
         lines.append(b"\r\n")
+        if self._claim is not None:
+            self._claim_response()
         self._framing = framing
         self._pieces = lines
+        connection.is_answering = True
         self.headers_sent = True
         self.status_sent = status
 
@@ -156,6 +176,7 @@ class Responder(Exchange):
         if not self.headers_sent:
             self._at_end = True
         super().finish_content()
+        self.remaining = 0  # all is said: an error in close() must not cut what the client has yet to take
         if self._framing is _CHUNKED:
             try:
                 self._pieces.append(LAST_CHUNK)
@@ -164,7 +185,47 @@ class Responder(Exchange):
                 self._lose_client(error)
                 raise
 
+    def result_is_file(self) -> bool:
+        """Tell whether the application returned a `wsgi.file_wrapper`."""
+        return isinstance(self.result, FileWrapper)
+
+    def sendfile(self) -> bool:
+        """Have the loop send a regular file; anything else is left to iteration."""
+        file = self.result.filelike
+        try:
+            fd = file.fileno()
+            status = os.fstat(fd)
+            offset = file.tell()
+        except (AttributeError, OSError, ValueError):
+            return False
+        if not (
+            _HAS_SENDFILE
+            and self._connection.is_plain
+            and stat.S_ISREG(status.st_mode)
+            and self.status is not None
+        ):
+            return False
+        size = max(status.st_size - offset, 0)
+        if not self.headers_sent:
+            self._at_end = True
+            self.bytes_sent = size
+            self.send_headers()
+            self.bytes_sent = 0
+        if self._framing is _CHUNKED:
+            return False
+        if self.remaining is not None:
+            size = min(size, self.remaining)
+        self._flush()
+        if size:
+            self._connection.send_file(fd, offset, size)
+            self.bytes_sent += size
+        if self.remaining is not None:
+            self.remaining -= size
+        self.finish_content()
+        return True
+
     def _write(self, data: bytes) -> None:
+        self._is_last = self.remaining == len(data)
         if self._framing is not _CHUNKED:
             self._pieces.append(data)
         elif data:  # an empty chunk would end the content
@@ -174,7 +235,19 @@ class Responder(Exchange):
         pieces = self._pieces
         if pieces:
             self._pieces = []
-            self._connection.send(b"".join(pieces))
+            send = self._connection.send
+            try:
+                if len(pieces[-1]) > _LARGE:
+                    # Copying this much costs more than another call of the system.
+                    block = pieces.pop()
+                    if pieces:
+                        send(b"".join(pieces))
+                    send(block, self._is_last)
+                else:
+                    send(b"".join(pieces), self._is_last)
+            except OSError as error:
+                # Whatever the system calls it: the client is out of reach, and the application not at fault.
+                raise ConnectionAbortedError(*error.args) from None
 
     def close(self) -> None:
         """Close the iterable and note how the response ended."""
@@ -185,29 +258,77 @@ class Responder(Exchange):
         self.status = None  # from here on write() is refused: the connection is no longer ours
         self._close_result()
 
+    # A call that takes too long; on the thread that watches
+
+    def share(self) -> None:
+        """Prepare for `time_out`: from now on whoever is first to claim the response may send it."""
+        self._claim = [None]
+
+    def time_out(self) -> None:
+        """Answer 504 in the place of the application; if its response has begun, cut it off."""
+        connection = self._connection
+        claim: list[None] = self._claim or []
+        try:
+            claim.pop()
+        except IndexError:
+            connection.cut_off()
+            return
+        self.status_sent = REQUEST_TIMEOUT.status
+        bodiless = self._method == "HEAD"
+        connection.send_last(refusal_response(REQUEST_TIMEOUT, date_and_server.now(), bodiless=bodiless))
+
+    def _claim_response(self) -> None:
+        if self._claim is not None:
+            try:
+                self._claim.pop()
+            except IndexError:
+                raise ConnectionAbortedError("the request timed out") from None
+
+    @property
+    def name(self) -> str:
+        """The request and who made it, for the log; without the query, where secrets are kept."""
+        path = self._target.partition("?")[0]
+        request = f"{self._method} {path} {self._version}"
+        return f"{request!a} from {self._connection.name}, request {request_id(self.environ)}"
+
     def abandon(self) -> None:
         """Give the connection up: only so does the client see that something is missing."""
         self.content_sent = self.bytes_sent
         self.outcome = ABORT
         self.status = None
 
+    def handle_error(self) -> None:
+        """Answer for the application, unless it speaks to the client itself or the client is at fault."""
+        error = sys.exc_info()[1]
+        if self._connection.is_taken:
+            self.outcome = ABORT
+            self.status_sent = "101"
+            if not isinstance(error, StopIteration | ConnectionError):
+                self.log_exception(sys.exc_info())  # type: ignore[arg-type]
+        elif isinstance(error, RefusedBody | IncompleteBody):
+            self._refusal = error.refusal if isinstance(error, RefusedBody) else INCOMPLETE
+            super().handle_error()
+        else:
+            super().handle_error()
+
     def log_exception(self, exc_info: ExcInfo) -> None:
-        """Log a traceback below the request line."""
-        _log.error(
-            "the application failed: %s", self._connection.describe(self.request_line), exc_info=exc_info
-        )
+        """Log a traceback below the request line; a client's fault is one line."""
+        if self._refusal is not INTERNAL_ERROR:
+            _log.info("%s: %s", self._refusal.word, self.name)
+            return
+        _log.error("the application failed: %s", self.name, exc_info=exc_info)
 
     def log_violation(self, message: str) -> None:
         """Log *message* with the request line; nothing is risked on a connection with a faulty response."""
         self.outcome = CLOSE
-        _log.error("%s: %s", message, self._connection.describe(self.request_line))
+        _log.error("%s: %s", message, self.name)
 
     def error_output(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
-        """Answer 500 with fixed words: what failed is for the log."""
+        """Answer 500 with fixed words, or what a refused request deserves: what failed is for the log."""
         self.outcome = CLOSE
-        content = INTERNAL_ERROR.sentence.encode("ascii") + b"\n"
+        content = self._refusal.sentence.encode("ascii") + b"\n"
         start_response(
-            INTERNAL_ERROR.status,
+            self._refusal.status,
             [
                 ("Content-Type", "text/plain; charset=utf-8"),
                 ("Content-Length", str(len(content))),

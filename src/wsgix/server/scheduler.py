@@ -9,21 +9,34 @@ The watchdog takes the lead by taking the claim out first; only one of them find
 happens under one lock.
 """
 
+import logging
 import threading
 import time
 from collections import deque
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 from wsgix.core.framing import Outcome
+from wsgix.server.call_timeout import CallTimeout
 from wsgix.server.connection import Connection
+from wsgix.server.settings import ConfigurationError
 
 WATCH_SECONDS: Final = 0.005
 """The leader may be inside an application for so long, and at most twice that, before it loses the lead."""
+
+_CHECK_SECONDS: Final = 0.1
+"""Between looks at calls that may take too long."""
+
+_MOST_AWAY: Final = 64
+"""Threads that may wait for slow clients beside those that are inside the application."""
 
 _SLOW_SECONDS: Final = 0.001
 _WEIGHT: Final = 1 / 8
 _MOST_SECONDS: Final = 4 * _SLOW_SECONDS
 """What one slow call counts at most: a rare slow one must not send the fast ones to threads."""
+
+
+_log: Final = logging.getLogger("wsgix.error")
 
 
 class Room(Protocol):
@@ -38,6 +51,9 @@ class Room(Protocol):
     def take_back(self, connection: Connection, outcome: Outcome) -> None:
         """Hand a connection to the leader after `respond`; from any thread."""
 
+    def try_again(self, connection: Connection) -> None:
+        """Hand a connection to the leader that waits for a thread; from any thread."""
+
     def let_go(self, connection: Connection) -> None:
         """Stop polling a connection; by whoever has the lead."""
 
@@ -45,12 +61,13 @@ class Room(Protocol):
 class Member:
     """One thread of the worker."""
 
-    __slots__ = ("claim", "signal", "stop")
+    __slots__ = ("claim", "ident", "signal", "stop")
 
     def __init__(self) -> None:
         self.claim: list[Connection] = []
         self.signal = threading.Semaphore(0)
         self.stop = False
+        self.ident = 0
 
 
 class Scheduler:
@@ -59,10 +76,12 @@ class Scheduler:
     Args:
         room: the loop that is led.
         threads: how many of them may be inside the application at once.
+        timeout: how long each may be there, in seconds; 0 is for ever.
     """
 
-    def __init__(self, room: Room, threads: int) -> None:
+    def __init__(self, room: Room, threads: int, timeout: float = 0.0) -> None:
         self._room = room
+        self.call_timeout = CallTimeout(timeout, self.write_off) if timeout else None
         self._threads = threads
         self._lock = threading.Lock()
         self._leader = Member()
@@ -70,6 +89,8 @@ class Scheduler:
         self._started: list[threading.Thread] = []
         self._waiting: deque[Connection] = deque()
         self._running = 0
+        self._written_off: set[int] = set()
+        self._away = 0
         self._calls = 0
         self._calls_seen = 0
         self._average = 0.0
@@ -150,6 +171,10 @@ class Scheduler:
         while True:
             self._room.take_back(connection, outcome)
             with self._lock:
+                ident = threading.get_ident()
+                if ident in self._written_off:
+                    self._written_off.discard(ident)
+                    return
                 if not self._waiting:
                     self._running -= 1
                     return
@@ -157,6 +182,47 @@ class Scheduler:
             begin = time.monotonic()
             outcome = self._room.respond(connection)
             self.note_duration(time.monotonic() - begin, 1)
+
+    def write_off(self, ident: int) -> None:
+        """No longer count a thread that is stuck inside the application; on the thread that watches."""
+        with self._lock:
+            self._written_off.add(ident)
+            self._running -= 1
+            waiting = self._waiting.popleft() if self._waiting else None
+        if waiting is not None:
+            self._room.try_again(waiting)
+
+    def may_wait(self) -> bool:
+        """Tell whether another thread may wait for a client without taking a turn."""
+        return self._away < _MOST_AWAY
+
+    def waiting(self, wait: Callable[[], Any]) -> Any:
+        """Call *wait*, which waits for a client, and count this thread as free meanwhile.
+
+        On a thread that is inside an application. Slow clients cost threads then, but no turns: up to
+        `_MOST_AWAY` of them.
+        """
+        is_away = self._step_aside()
+        try:
+            return wait()
+        finally:
+            if is_away:
+                with self._lock:
+                    self._away -= 1
+                    self._running += 1
+
+    def _step_aside(self) -> bool:
+        if self._leader.ident == threading.get_ident():
+            self._take_lead()
+        with self._lock:
+            if self._leader.ident == threading.get_ident() or self._away >= _MOST_AWAY:
+                return False
+            self._away += 1
+            self._running -= 1
+            waiting = self._waiting.popleft() if self._waiting else None
+        if waiting is not None:
+            self._room.try_again(waiting)
+        return True
 
     # Threads
 
@@ -181,19 +247,42 @@ class Scheduler:
 
     def _live(self, member: Member) -> None:
         """The life of a thread: lead when called, else wait."""
+        member.ident = threading.get_ident()
         while True:
             member.signal.acquire()
             if member.stop:
                 return
-            self._room.lead(member)
+            self._lead(member)
             with self._lock:
-                if self._stopped:
-                    return
-                self._spares.append(member)
+                self._dismiss(member)
+
+    def _lead(self, member: Member) -> None:
+        """Lead until the lead is lost; a fault of the loop costs what it was at, not the server."""
+        while True:
+            try:
+                self._room.lead(member)
+            except BaseException:
+                _log.exception("the server's loop failed")
+                if self.leads(member):
+                    continue
+            return
+
+    def _dismiss(self, member: Member) -> None:
+        """Let *member* wait, or end if there is nothing to wait for any more; under the lock."""
+        if self._stopped:
+            member.stop = True
+            member.signal.release()
+        else:
+            self._spares.append(member)
 
     def start(self) -> None:
-        """Start the first leader."""
-        self._start(self._leader)
+        """Start the first leader.
+
+        Raises:
+            ConfigurationError: not even one thread can be started.
+        """
+        if not self._start(self._leader):
+            raise ConfigurationError("cannot start a thread; raise the limit of processes, or stop some")
         self._leader.signal.release()
 
     def stop(self) -> None:
@@ -211,7 +300,9 @@ class Scheduler:
     def watch(self) -> None:
         """Watch the leader until `stop`: take the lead from it when it stays inside an application."""
         while not self._stopped:
-            if self._calls == self._calls_seen and not self._leader.claim:
+            if self.call_timeout is not None and self.call_timeout.is_busy and not self._leader.claim:
+                self._alarm.acquire(timeout=_CHECK_SECONDS)
+            elif self._calls == self._calls_seen and not self._leader.claim:
                 # Nobody is inside an application: sleep until the next call. The leader may have begun one
                 # since, without seeing that nobody watches: look again.
                 self._watching = False
@@ -220,6 +311,8 @@ class Scheduler:
                 self._watching = True
             else:
                 self._alarm.acquire(timeout=WATCH_SECONDS)
+            if self.call_timeout is not None:
+                self.call_timeout.check()
             calls = self._calls
             if calls == self._calls_seen and self._leader.claim:
                 self._take_lead()
@@ -230,14 +323,14 @@ class Scheduler:
         spare = self._spare()
         if spare is None:
             return
-        try:
-            connection = self._leader.claim.pop()
-        except IndexError:  # it has just come back
-            with self._lock:
-                self._spares.append(spare)
-            return
-        self._room.let_go(connection)
+        # All under the lock that `_finish` takes too: who finds its claim gone must find a new leader.
         with self._lock:
+            try:
+                connection = self._leader.claim.pop()
+            except IndexError:  # it has just come back
+                self._dismiss(spare)
+                return
+            self._room.let_go(connection)
             self._running += 1
             self._leader = spare
         self.note_duration(_MOST_SECONDS, 1)

@@ -4,96 +4,200 @@ Whatever is wrong with a value is a `ConfigurationError` whose one line names th
 what to write instead.
 """
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import NamedTuple
 
-from wsgix.facts.settings import SETTINGS, Kind, Setting
-
-UNIX_PREFIX: Final = "unix:"
-_LARGEST_PORT: Final = 65535
-_MOST: Final = 10_000
+from wsgix.facts.settings import ENVIRONMENT_PREFIX, NONE, SETTINGS, Kind, Setting
+from wsgix.server.values import Address, Owner, read_value, wanted
+from wsgix.wire.limits import Limits
 
 
 class ConfigurationError(Exception):
     """The server cannot start as it was asked to; the message is for the person who started it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen: a host and a port, or the path of a Unix socket."""
+class SocketOptions(NamedTuple):
+    """How listening sockets are opened."""
 
-    host: str = ""
-    port: int = 0
-    path: str | None = None
-
-    def __str__(self) -> str:
-        if self.path is not None:
-            return UNIX_PREFIX + self.path
-        host = f"[{self.host}]" if ":" in self.host else self.host or "*"
-        return f"{host}:{self.port}"
+    backlog: int = 2048
+    reuse_port: bool = False
+    unix_mode: int = 0o660
+    unix_owner: Owner | None = None
+    scheme: str = "http"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The values of all rows of `facts.settings`, under their names."""
+    """The values of all rows of `facts.settings`, under their names; sizes in bytes, times in seconds."""
 
     bind: tuple[Address, ...]
+    backlog: int
+    reuse_port: bool
+    unix_mode: int
+    unix_owner: Owner | None
     threads: int
-    access_log: bool
+    request_buffer: int
+    response_buffer: int
+    stream_requests: bool
+    limit_request_line: int
+    limit_request_field: int
+    limit_request_fields: int
+    limit_request_head: int
+    limit_request_body: int
+    limit_connections: int
+    limit_requests_per_connection: int
+    refuse_underscores: bool
+    head_timeout: float
+    body_timeout: float
+    body_rate: int
+    handshake_timeout: float
+    write_timeout: float
+    keep_alive_timeout: float
+    request_timeout: float
+    graceful_timeout: float
+    certfile: tuple[str, ...]
+    keyfile: tuple[str, ...]
+    ca_certs: str | None
+    client_certs: str
+    proxy_protocol: str
+    proxy_protocol_from: tuple[str, ...]
+    forwarded_from: tuple[str, ...]
+    forwarded_header: str
+    access_log: bool | str
+    access_log_format: str
+    log_level: str
+
+    @property
+    def limits(self) -> Limits:
+        """What the codec is allowed to hold."""
+        return Limits(
+            request_line=self.limit_request_line,
+            field=self.limit_request_field,
+            fields=self.limit_request_fields,
+            head=self.limit_request_head,
+            body=self.limit_request_body,
+            refuse_underscores=self.refuse_underscores,
+        )
+
+    @property
+    def socket_options(self) -> SocketOptions:
+        """How the addresses of `bind` are opened."""
+        return SocketOptions(
+            self.backlog,
+            self.reuse_port,
+            self.unix_mode,
+            self.unix_owner,
+            "https" if self.certfile else "http",
+        )
 
 
-def make_settings(**values: object) -> Settings:
-    """Check *values*, fill in the defaults of the table, and freeze both.
+# From all sources to one record
+
+
+def make_settings(environ: Mapping[str, str] | None = None, /, **values: object) -> Settings:
+    """Check what is given, fill in the defaults of the table, and freeze all.
+
+    Args:
+        environ: environment variables; those that begin with WSGIX_ are settings. None: there are none.
+        values: settings by name, as text or as Python values; they win over *environ*.
 
     Raises:
-        ConfigurationError: a value is not what its row wants.
-        TypeError: there is no setting of that name.
+        ConfigurationError: a value is not what its row wants, or a variable has no row.
+        TypeError: there is no setting of the name of a keyword argument.
     """
     rows = {row.name: row for row in SETTINGS}
-    unknown = values.keys() - rows.keys()
-    if unknown:
-        raise TypeError(f"there is no setting {min(unknown)!r}; there are: {', '.join(rows)}")
-    return Settings(**{name: _read(row, values.get(name, row.default)) for name, row in rows.items()})  # type: ignore[arg-type]
+    for name in values:
+        if name not in rows:
+            raise TypeError(f"there is no setting {name!r}{_near(name, str)}")
+    read = {name: _read(row, row.default, name) for name, row in rows.items()}
+    for label, text in (environ or {}).items():
+        if not label.startswith(ENVIRONMENT_PREFIX):
+            continue
+        name = label.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if name not in rows or label != variable_of(name):
+            hint = _near(name, variable_of) or "; remove it"
+            raise ConfigurationError(f"the environment variable {label} is no setting{hint}")
+        # An empty variable is how many tools write one that is not set.
+        if text and name not in values:
+            row = rows[name]
+            value = [part.strip() for part in text.split(",")] if row.several else text
+            read[name] = _read(row, value, label)
+    read |= {name: _read(rows[name], value, name) for name, value in values.items()}
+    settings = Settings(**read)  # type: ignore[arg-type]  # each reader gives what its field holds
+    _check_together(settings)
+    return settings
 
 
-def _read(row: Setting, value: object) -> object:
-    if row.kind is Kind.ADDRESSES:
-        addresses: Iterable[object] = (value,) if isinstance(value, str) else value  # type: ignore[assignment]
-        return tuple(map(parse_address, addresses))
-    if row.kind is Kind.COUNT:
-        return _read_count(row.name, value)
-    return bool(value)
+def option_of(name: str) -> str:
+    """Name the option of the setting *name*, as in "--reuse-port"."""
+    return "--" + name.replace("_", "-")
 
 
-def _read_count(name: str, value: object) -> int:
-    text = str(value)
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= _MOST:
-        raise ConfigurationError(f"{name} is {value!r}, but must be a number from 1 to {_MOST}")
-    return int(text)
+def variable_of(name: str) -> str:
+    """Name the environment variable of the setting *name*, as in "WSGIX_REUSE_PORT"."""
+    return ENVIRONMENT_PREFIX + name.upper()
 
 
-def parse_address(value: object) -> Address:
-    """Read an address to listen on from HOST:PORT, [IPV6]:PORT, *:PORT, :PORT or unix:PATH."""
-    text = str(value)
-    if text.startswith(UNIX_PREFIX):
-        path = text[len(UNIX_PREFIX) :]
-        if not path or "\0" in path:
-            raise _bad_address(text, "the path of the Unix socket is missing")
-        return Address(path=path)
-    host, colon, port = text.rpartition(":")
-    if not colon:
-        raise _bad_address(text, "it has no port")
-    if not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > _LARGEST_PORT:
-        raise _bad_address(text, f"the port {port!r} is not a number from 0 to {_LARGEST_PORT}")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise _bad_address(text, "an IPv6 address needs brackets")
-    return Address("" if host == "*" else host, int(port))
+def _near(name: str, spell: Callable[[str], str]) -> str:
+    """Say which settings may have been meant by *name*, each as *spell* writes it."""
+    import difflib  # only a mistake pays for it
+
+    near = difflib.get_close_matches(name, [row.name for row in SETTINGS], cutoff=0.7)
+    return f"; did you mean {' or '.join(map(spell, near))}?" if near else ""
 
 
-def _bad_address(text: str, fault: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"cannot bind to {text!r}: {fault}; write HOST:PORT, [IPV6]:PORT or unix:PATH, as in 127.0.0.1:8000"
-    )
+def _check_together(settings: Settings) -> None:
+    """Refuse values that are right each by itself, but not together."""
+    certificates, keys = len(settings.certfile), len(settings.keyfile)
+    if keys not in (0, certificates):
+        raise ConfigurationError(
+            f"keyfile is given {keys} times and certfile {certificates} times; "
+            "give a keyfile for each certfile, or none if the certfiles hold the keys"
+        )
+    if settings.client_certs != NONE and not (settings.certfile and settings.ca_certs):
+        raise ConfigurationError(
+            f"client_certs is {settings.client_certs}, which needs certfile and ca_certs; give both"
+        )
+    if (settings.proxy_protocol != "off") != bool(settings.proxy_protocol_from):
+        raise ConfigurationError(
+            f"proxy_protocol is {settings.proxy_protocol} and proxy_protocol_from is "
+            f"{' '.join(settings.proxy_protocol_from) or NONE}; give both, or neither"
+        )
+
+
+# From one value to what its row wants
+
+
+def _read(row: Setting, value: object, label: str) -> object:
+    """Read *value*, which the user knows as *label*."""
+    if not row.several:
+        return _read_one(row, value, label)
+    if value is None:
+        value = ()
+    elif isinstance(value, str | os.PathLike):
+        value = (value,)
+    elif not isinstance(value, Iterable):
+        raise _wrong(row, value, label)
+    given = tuple(value)
+    members = () if given == (NONE,) else tuple(_read_one(row, member, label) for member in given)
+    if not members and row.kind is Kind.ADDRESS:
+        raise ConfigurationError(f"{label} is empty, but must have at least one address")
+    return members
+
+
+def _read_one(row: Setting, value: object, label: str) -> object:
+    try:
+        return read_value(row, value)
+    except ValueError as error:
+        if row.kind is Kind.ADDRESS:
+            raise ConfigurationError(
+                f"cannot bind to {str(value)!r}: {error}; "
+                "write HOST:PORT, [IPV6]:PORT or unix:PATH, as in 127.0.0.1:8000"
+            ) from None
+        raise _wrong(row, value, label) from None
+
+
+def _wrong(row: Setting, value: object, label: str) -> ConfigurationError:
+    return ConfigurationError(f"{label} is {value!r}, but must be {wanted(row)}")

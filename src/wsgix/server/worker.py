@@ -1,15 +1,20 @@
 """One process's server: listeners, loop and threads put together, from start to stop."""
 
-import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wsgix.core.environ import add_wsgi_variables
 from wsgix.core.exchange import Application, Environ
-from wsgix.server.access_log import AccessLog
+from wsgix.core.files import FileWrapper
+from wsgix.server.access_log import STANDARD_OUTPUT, AccessLog
+from wsgix.server.error_log import ErrorStream
 from wsgix.server.listeners import Listener
 from wsgix.server.loop import Loop
 from wsgix.server.settings import Settings
+
+if TYPE_CHECKING:
+    from wsgix.server.certificates import Certificates
+    from wsgix.server.trust import Trust
 
 _JOIN_SECONDS: Final = 5.0
 
@@ -18,9 +23,11 @@ class Worker:
     """Serves *application* on *listeners*, which it closes when it stops."""
 
     def __init__(self, application: Application, listeners: Sequence[Listener], settings: Settings) -> None:
-        access_log = AccessLog() if settings.access_log else None
+        self._access_log = _open_access_log(settings)
         templates = [(listener, _template(listener, settings)) for listener in listeners]
-        self._loop = Loop(application, templates, settings.threads, access_log)
+        trust = _make_trust(settings)
+        self._certificates = _load_certificates(settings)
+        self._loop = Loop(application, templates, settings, self._access_log, trust, self._certificates)
 
     def run(self) -> None:
         """Serve until `stop`. The calling thread watches; the work is done by threads of its own."""
@@ -30,10 +37,47 @@ class Worker:
         # A thread that is still inside the application has used up its time.
         scheduler.join(_JOIN_SECONDS if self._loop.is_empty else 0)
         self._loop.close()
+        if self._access_log is not None:
+            self._access_log.close()
+
+    def reopen_logs(self) -> None:
+        """Go on in a new access log, after log rotation; from any thread or signal handler."""
+        if self._access_log is not None:
+            self._access_log.reopen()
+
+    def reload_certificates(self) -> None:
+        """Show new certificates from now on; connections go on with theirs. On any thread."""
+        if self._certificates is not None:
+            self._certificates.reload()
 
     def stop(self) -> None:
         """Finish what was begun and let `run` return; from any thread or signal handler."""
         self._loop.stop()
+
+
+def _open_access_log(settings: Settings) -> AccessLog | None:
+    where = settings.access_log
+    if where is False:
+        return None
+    return AccessLog(STANDARD_OUTPUT if where is True else where, settings.access_log_format)
+
+
+def _make_trust(settings: Settings) -> "Trust | None":
+    """Return the trusted proxies, None where there are none: then nothing of this costs anything."""
+    if not settings.forwarded_from and settings.proxy_protocol == "off":
+        return None
+    from wsgix.server.trust import Trust
+
+    return Trust(settings)
+
+
+def _load_certificates(settings: Settings) -> "Certificates | None":
+    """Load what TLS begins with; without TLS, `ssl` with its milliseconds and megabytes stays out."""
+    if not settings.certfile:
+        return None
+    from wsgix.server.certificates import Certificates
+
+    return Certificates(settings.certfile, settings.keyfile, settings.ca_certs, settings.client_certs)
 
 
 def _template(listener: Listener, settings: Settings) -> Environ:
@@ -50,11 +94,11 @@ def _template(listener: Listener, settings: Settings) -> Environ:
     add_wsgi_variables(
         environ,
         input=None,  # each request has its own
-        errors=sys.stderr,
-        url_scheme="http",
+        errors=ErrorStream(),
+        url_scheme=listener.scheme,
         multithread=settings.threads > 1,
         multiprocess=False,
         run_once=False,
-        file_wrapper=None,
+        file_wrapper=FileWrapper,
     )
     return environ

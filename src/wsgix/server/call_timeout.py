@@ -1,0 +1,92 @@
+"""Applications that run too long: answered for, shown in the log, interrupted, and no longer waited for.
+
+Only with `--request-timeout`; otherwise no call is registered and nothing here runs.
+"""
+
+import ctypes
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from wsgix.server.responder import Responder
+
+_log: Final = logging.getLogger("wsgix.error")
+
+
+class RequestTimeout(Exception):
+    """Raised inside an application that has run for longer than the request timeout."""
+
+
+class Call(NamedTuple):
+    """One call of an application."""
+
+    responder: Responder
+    deadline: float
+
+
+class CallTimeout:
+    """The calls that are going on, and the time each may take.
+
+    Args:
+        seconds: how long a call may take.
+        write_off: called with the ident of a thread that is no longer waited for.
+    """
+
+    def __init__(self, seconds: float, write_off: Callable[[int], object]) -> None:
+        self._seconds = seconds
+        self._write_off = write_off
+        self._calls: dict[int, Call] = {}
+        self._lock = threading.Lock()
+
+    # On the thread that runs the application
+
+    def begin(self, responder: Responder) -> None:
+        """Note that this thread calls an application."""
+        self._calls[threading.get_ident()] = Call(responder, time.monotonic() + self._seconds)
+
+    def end(self) -> None:
+        """Note that the call is over."""
+        ident = threading.get_ident()
+        with self._lock:
+            self._calls.pop(ident, None)
+            # An exception that was sent to this thread, and has not arrived, would hit what comes next.
+            _interrupt(ident, None)
+
+    # On the thread that watches
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call is going on."""
+        return bool(self._calls)
+
+    def check(self) -> None:
+        """Put an end to the calls whose time is over."""
+        now = time.monotonic()
+        for ident, call in [*self._calls.items()]:
+            if call.deadline <= now:
+                self._give_up(ident, call)
+
+    def _give_up(self, ident: int, call: Call) -> None:
+        with self._lock:
+            if self._calls.get(ident) is not call:
+                return  # it has just ended
+            del self._calls[ident]
+            frame = sys._current_frames().get(ident)
+            stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+            call.responder.time_out()
+            _interrupt(ident, RequestTimeout)
+        _log.error(
+            "the application ran for more than %g seconds: %s\n%s", self._seconds, call.responder.name, stack
+        )
+        self._write_off(ident)
+
+
+def _interrupt(ident: int, error: type[BaseException] | None) -> None:
+    """Have *error* raised in a thread once it runs Python code; None takes back one that was not yet."""
+    set_exception = getattr(getattr(ctypes, "pythonapi", None), "PyThreadState_SetAsyncExc", None)
+    if set_exception is not None:  # CPython only
+        set_exception(ctypes.c_ulong(ident), ctypes.py_object(error) if error is not None else None)

@@ -1,0 +1,181 @@
+"""The certificates that the server shows and those that it asks of clients: files in, `ssl.SSLContext` out.
+
+A handshake uses the context that was current when it began, so that files may be read anew while
+connections go on. What TLS does on a connection is `tls`'; nothing here talks to a client.
+"""
+
+import logging
+import os
+import socket
+import ssl
+import stat
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from wsgix.server.settings import ConfigurationError
+from wsgix.server.tls import TLSSocket
+from wsgix.server.x509 import dns_names, first_certificate
+
+_VERIFY_MODES: Final = {
+    "none": ssl.CERT_NONE,
+    "optional": ssl.CERT_OPTIONAL,
+    "required": ssl.CERT_REQUIRED,
+}
+_MISMATCHES: Final = frozenset({"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
+"""What OpenSSL says of a key that belongs to another certificate; the last, if it is of another kind."""
+
+_log: Final = logging.getLogger("wsgix.error")
+
+
+class Certificates:
+    """The certificates of a server; which one a client gets is decided by the name it asks for (SNI).
+
+    A client that asks for no name, or for one that no certificate bears, gets the first.
+
+    Args:
+        certfiles: PEM files, each with a certificate of the server and its chain, without the root.
+        keyfiles: a PEM file with the private key for each, or none if the certfiles hold their keys.
+        ca_certs: a PEM file with the authorities whose client certificates are accepted, or None.
+        client_certs: "none", "optional" or "required".
+
+    Raises:
+        ConfigurationError: a file cannot be used, or one is missing.
+    """
+
+    def __init__(
+        self,
+        certfiles: Sequence[str],
+        keyfiles: Sequence[str] = (),
+        ca_certs: str | None = None,
+        client_certs: str = "none",
+    ) -> None:
+        if not certfiles:
+            raise ConfigurationError("keyfile, ca_certs and client_certs need a certfile")
+        if keyfiles and len(keyfiles) != len(certfiles):
+            raise ConfigurationError(
+                f"there are {len(certfiles)} certfile and {len(keyfiles)} keyfile: give one keyfile for each "
+                "certfile, or none if each holds its key"
+            )
+        if client_certs != "none" and not ca_certs:
+            raise ConfigurationError(f"client_certs is {client_certs!r}, but ca_certs names no authorities")
+        if client_certs == "none" and ca_certs:
+            raise ConfigurationError(
+                "ca_certs is set, but client_certs is 'none'; write 'optional' or 'required'"
+            )
+        self._pairs = [*zip(certfiles, keyfiles or certfiles, strict=True)]
+        self._ca_certs = ca_certs
+        self._verify_mode = _VERIFY_MODES[client_certs]
+        self._context = self._load()
+
+    # On the leader
+
+    def wrap(self, accepted: socket.socket, received: bytes = b"") -> TLSSocket:
+        """Begin TLS on an accepted socket, from which *received* was read already."""
+        return TLSSocket(accepted, self._context, received)
+
+    # On any thread
+
+    def reload(self) -> None:
+        """Read the files again: what they hold now is for the handshakes that begin from now on.
+
+        Connections go on. If a file cannot be used, the certificates stay as they are, and the log says why.
+        """
+        try:
+            self._context = self._load()
+        except ConfigurationError as error:
+            _log.error("the certificates stay as they were: %s", error)
+        else:
+            _log.info("the certificates were read again")
+
+    def _load(self) -> ssl.SSLContext:
+        """Return the context that handshakes begin with; it knows of the others."""
+        contexts: list[ssl.SSLContext] = []
+        by_names: dict[tuple[str, ...], ssl.SSLContext] = {}
+        by_name: dict[str, ssl.SSLContext] = {}
+        for certfile, keyfile in self._pairs:
+            context = self._make_context(certfile, keyfile)
+            contexts.append(context)
+            names = _names_in(certfile)
+            if names in by_names:
+                # ECDSA beside RSA, say: OpenSSL chooses by what the client can verify.
+                by_names[names].load_cert_chain(certfile, keyfile)
+            elif names:
+                by_names[names] = context
+                for name in names:
+                    by_name.setdefault(name, context)
+        if len(contexts) > 1:
+            _choose_by_name(contexts[0], by_name)
+        return contexts[0]
+
+    def _make_context(self, certfile: str, keyfile: str) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # RFC 8996: the versions before must not be used.
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+        context.set_alpn_protocols(["http/1.1"])
+        _load_pair(context, certfile, keyfile)
+        _warn_if_exposed(keyfile)
+        if self._ca_certs:
+            _read("ca_certs", self._ca_certs)
+            try:
+                context.load_verify_locations(self._ca_certs)
+            except ssl.SSLError:
+                raise ConfigurationError(f"ca_certs {self._ca_certs!r} holds no PEM certificate") from None
+            context.verify_mode = self._verify_mode
+        return context
+
+
+def _choose_by_name(context: ssl.SSLContext, by_name: Mapping[str, ssl.SSLContext]) -> None:
+    """Let handshakes that begin with *context* go on with the one for the name that the client asks for."""
+
+    def choose(tls: ssl.SSLObject, server_name: str | None, _context: ssl.SSLContext) -> None:
+        name = (server_name or "").lower()
+        # A wildcard stands for one label, the leftmost (RFC 9525, 6.3).
+        chosen = by_name.get(name) or by_name.get("*." + name.partition(".")[2])
+        if chosen is not None:
+            tls.context = chosen
+
+    context.sni_callback = choose
+
+
+def _read(setting: str, path: str) -> str:
+    """Return the text of a PEM file; done before `ssl` reads it, whose errors do not name it."""
+    try:
+        with open(path, encoding="latin-1") as file:
+            return file.read()
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {setting} {path!r}: {error.strerror}") from None
+
+
+def _names_in(certfile: str) -> tuple[str, ...]:
+    try:
+        return dns_names(ssl.PEM_cert_to_DER_cert(first_certificate(_read("certfile", certfile))))
+    except ValueError:
+        raise ConfigurationError(f"cannot find the certificate in certfile {certfile!r}") from None
+
+
+def _load_pair(context: ssl.SSLContext, certfile: str, keyfile: str) -> None:
+    def refuse() -> str:
+        # Without this, OpenSSL asks at the terminal, and the server stands still.
+        raise ConfigurationError(f"keyfile {keyfile!r} is encrypted; remove its pass phrase")
+
+    _read("certfile", certfile)
+    _read("keyfile", keyfile)
+    try:
+        context.load_cert_chain(certfile, keyfile, password=refuse)
+    except ssl.SSLError as error:
+        if error.reason in _MISMATCHES:
+            fault = "the key belongs to another certificate"
+        elif error.reason:
+            fault = error.reason.replace("_", " ").lower()
+        else:
+            fault = "one of them holds no PEM certificate, or no key"
+        raise ConfigurationError(
+            f"cannot use certfile {certfile!r} with keyfile {keyfile!r}: {fault}"
+        ) from None
+
+
+def _warn_if_exposed(keyfile: str) -> None:
+    """Warn if other users of the machine may use the key."""
+    if os.name == "posix" and os.stat(keyfile).st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        _log.warning("every user of this machine can use the private key in %r: chmod o-rw it", keyfile)

@@ -1,0 +1,172 @@
+"""The server's own log on standard error, and `wsgi.errors`. What cannot be written costs no request.
+
+Everything goes through the logger "wsgix.error". An application that embeds the server configures it as any
+other; `log_to_standard_error` is for the command line.
+"""
+
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Iterable
+from typing import Any, Final
+
+from wsgix.server.access_format import REQUEST_ID
+from wsgix.server.log_file import open_stream
+
+_FORMAT: Final = "[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s"
+_TIME: Final = "%Y-%m-%d %H:%M:%S %z"
+
+
+def request_id(environ: dict[str, Any]) -> str:
+    """Return the id of a request that the log has to name, made when it is first asked for.
+
+    It is kept in *environ* as `wsgix.request_id`, and so can stand in the access log.
+    """
+    known = environ.get(REQUEST_ID)
+    if known is None:
+        environ[REQUEST_ID] = known = secrets.token_hex(5)
+    return str(known)
+
+
+class ErrorStream:
+    """`wsgi.errors` on standard error, whichever that is at the time (PEP 3333, "Input and Error Streams").
+
+    A standard error that is closed or full must not fail the application that complains.
+    """
+
+    def write(self, text: str) -> int:
+        """Write *text*, or lose it."""
+        try:
+            # A surrogate, as in a path, is no character that can be written.
+            sys.stderr.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+        except (OSError, ValueError, AttributeError):
+            _not_written(text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each of *lines*."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """See that what was written is on its way."""
+        try:
+            sys.stderr.flush()
+        except (OSError, ValueError, AttributeError):
+            _not_written("")
+
+
+def _not_written(text: object) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"wsgi.errors takes str, not {type(text).__name__}")
+
+
+class LineFormatter(logging.Formatter):
+    """Makes records that cannot be mistaken for others, whatever is in a message or an exception.
+
+    Control characters are escaped; the lines of a traceback are indented, so that only a record begins with
+    "[".
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_FORMAT, _TIME)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line of a record; if its message has more, they are indented."""
+        first, *more = super().formatMessage(record).split("\n")
+        return "\n".join([_printable(first), *(_indented(line) for line in more)])
+
+    def formatException(self, ei: Any) -> str:
+        """Return a traceback, indented."""
+        return _indented(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:
+        """Return the stack of a thread, indented."""
+        return _indented(stack_info)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {_printable(line)}" for line in text.split("\n"))
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    # What Python calls printable has no control characters, and nothing that hides or turns other text.
+    return "".join(
+        character
+        if character.isprintable()
+        else character.encode("ascii", "backslashreplace").decode("ascii")
+        if character > "\x7f"
+        else f"\\x{ord(character):02x}"
+        for character in text
+    )
+
+
+class StandardErrorHandler(logging.Handler):
+    """Writes each record at once, in one piece, to standard error as it was when this was made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._file = open_stream("", sys.stderr)
+        self.setFormatter(LineFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write *record*, or lose it; `logging` lets one thread at a time in."""
+        try:
+            line = self.format(record)
+        except Exception as error:  # a message that does not fit its arguments must not fail a request
+            line = f"a log message could not be made: {record.msg!r}: {error!r}"
+        self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self._file.close()
+        super().close()
+
+
+def log_to_standard_error(level: str) -> None:
+    """Show the server's own log from *level* on. The root logger stays the application's to configure.
+
+    Args:
+        level: "debug", "info", "warning", "error" or "critical".
+    """
+    log = logging.getLogger("wsgix")
+    for handler in [*log.handlers]:
+        if isinstance(handler, StandardErrorHandler):
+            log.removeHandler(handler)
+            handler.close()
+    log.addHandler(StandardErrorHandler())
+    log.setLevel(level.upper())
+    log.propagate = False
+
+
+def ensure_standard_streams() -> None:
+    """Put the null device where a standard stream is closed: else the next socket would take its number."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    # Python has None there: what the application prints, and what the server announces, would fail.
+    for fd, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(fd, "w", encoding="utf-8", closefd=False))
+
+
+def give_up_unwritable_streams() -> None:
+    """See that the end of the process does not fail for what a full or closed stream did not take."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _redirect_to_null(stream)
+
+
+def _redirect_to_null(stream: Any) -> None:
+    try:
+        fd = stream.fileno()
+    except (OSError, ValueError):  # nothing of it will be flushed
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, fd)
+    os.close(null)

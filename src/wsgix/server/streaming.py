@@ -1,0 +1,150 @@
+"""Request content that the application reads while it arrives, and the socket it may take over.
+
+Both run on the thread that runs the application: it owns the connection, and here it may wait, with a
+deadline.
+"""
+
+import io
+import socket
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from wsgix.core.framing import CHUNKED
+from wsgix.core.streams import IncompleteBody, RefusedBody
+from wsgix.facts.refusals import BODY_TIMEOUT, Refusal
+from wsgix.server.poller import wait_readable
+from wsgix.server.settings import Settings
+from wsgix.wire.http1 import COMPLETE, Step
+from wsgix.wire.http1_body import ChunkedBody, LengthBody
+from wsgix.wire.http1_response import CONTINUE
+from wsgix.wire.limits import Limits
+
+if TYPE_CHECKING:
+    from wsgix.server.connection import Connection
+
+RECEIVE_SIZE: Final = 65536
+
+
+class StreamedBody(io.RawIOBase):
+    """The content of one request as a raw stream over its connection.
+
+    Reading raises `IncompleteBody` if the client stops before the end, and `RefusedBody` if what it sends is
+    malformed, too large or too slow.
+
+    Attributes:
+        is_complete: whether all content has arrived, read or not.
+        awaits_continue: whether the client waits for 100 (Continue), which the first read sends.
+        trailers: the trailer fields of chunked content, complete with it.
+    """
+
+    def __init__(
+        self,
+        connection: "Connection",
+        framing: int,
+        limits: Limits,
+        settings: Settings,
+        awaits_continue: bool,
+    ) -> None:
+        self._connection = connection
+        self._decoder = ChunkedBody(limits) if framing == CHUNKED else LengthBody(framing)
+        self._pieces: deque[bytes] = deque()
+        self._received = 0
+        self._settings = settings
+        self._begin = time.monotonic()
+        self.awaits_continue = awaits_continue
+        self.is_complete = False
+        self.trailers: list[tuple[str, str]] = []
+        if isinstance(self._decoder, ChunkedBody):
+            self.trailers = self._decoder.trailers
+
+    @property
+    def end(self) -> int:
+        """Where the content ended in the bytes fed last, once it is complete."""
+        return self._decoder.end
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._pieces and not self.is_complete:
+            self._receive()
+        if not self._pieces:
+            return 0
+        piece = self._pieces.popleft()
+        size = min(len(buffer), len(piece))
+        buffer[:size] = piece[:size]
+        if size < len(piece):
+            self._pieces.appendleft(piece[size:])
+        return size
+
+    def feed(self, data: bytes, start: int) -> Step | Refusal:
+        """Take content from *data*, from index *start* on."""
+        step = self._decoder.feed(data, start, self._pieces.append)
+        self.is_complete = step is COMPLETE
+        return step
+
+    def skip(self, data: bytes, start: int) -> Step | Refusal:
+        """Take content that nobody will read."""
+        step = self.feed(data, start)
+        self._pieces.clear()
+        return step
+
+    def _receive(self) -> None:
+        """Wait for more content and take it."""
+        connection = self._connection
+        if self.awaits_continue:
+            self.awaits_continue = False
+            connection.send(CONTINUE)
+        data = connection.unread()
+        if not data:
+            data = connection.wait_for_content(self._wait)
+        step = connection.feed(self, data)
+        if isinstance(step, Refusal):
+            raise RefusedBody(step)
+
+    def _wait(self) -> bytes:
+        while True:
+            settings = self._settings
+            deadline = self._begin + settings.body_timeout + self._received / settings.body_rate
+            if not wait_readable(self._connection.fd, deadline - time.monotonic()):
+                raise RefusedBody(BODY_TIMEOUT)
+            try:
+                data = self._connection.socket.recv(RECEIVE_SIZE)
+            except BlockingIOError:
+                continue
+            if not data:
+                raise IncompleteBody("the client closed the connection before the end of its request")
+            self._received += len(data)
+            return data
+
+
+class LentSocket(socket.socket):
+    """A connection's socket in the hands of the application, for protocols that begin with an Upgrade.
+
+    Blocking, on a descriptor of its own. Once it has been read from or written to, the connection is the
+    application's, and the server sends nothing more.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        super().__init__(
+            connected.family, connected.type, connected.proto, fileno=socket.dup(connected.fileno())
+        )
+        self.used = False
+        self.setblocking(True)
+
+    def recv(self, *arguments: Any) -> bytes:
+        self.used = True
+        return super().recv(*arguments)
+
+    def recv_into(self, *arguments: Any) -> int:
+        self.used = True
+        return super().recv_into(*arguments)
+
+    def send(self, *arguments: Any) -> int:
+        self.used = True
+        return super().send(*arguments)
+
+    def sendall(self, *arguments: Any) -> None:
+        self.used = True
+        super().sendall(*arguments)

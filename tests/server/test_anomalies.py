@@ -1,0 +1,170 @@
+"""Everything that can fail fails once, at every position of a conversation: the server goes on.
+
+The faults are in the server's sockets and its temporary files. After each, a fresh connection is served,
+every iterable that the application returned was closed once, and (see conftest) no thread and no descriptor
+is left.
+"""
+
+import errno
+import tempfile
+
+import pytest
+
+from wsgix.server import loop, request_body
+from wsgix.server.settings import make_settings
+
+GET = b"GET /g HTTP/1.1\r\nHost: t\r\n\r\n"
+LARGE = make_settings().request_buffer + 20_000
+
+SCRIPTS = {
+    "keep-alive": [GET, GET, GET],
+    "POST": [b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n", b"some body", GET],
+    "continue": [b"POST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", b"ok"],
+    "chunked": [
+        b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc",
+        b"\r\n0\r\n\r\n",
+        GET,
+    ],
+    "pipelined": [GET + GET, GET],
+    "refused": [GET, b"GARBAGE\r\n\r\n"],
+    "cut short": [GET, GET[:-3]],
+    "stream": [b"GET /stream HTTP/1.1\r\nHost: t\r\n\r\n", GET],
+    "old client": [b"GET /stream HTTP/1.0\r\n\r\n"],
+    "truncated": [b"GET /short HTTP/1.0\r\n\r\n"],
+}
+
+POSITIONS = range(1, 8)
+
+
+class Result:
+    """An iterable that counts its close()."""
+
+    def __init__(self, blocks):
+        self.blocks = blocks
+        self.closed = 0
+
+    def __iter__(self):
+        return iter(self.blocks)
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.fixture
+def application():
+    def call(environ, start_response):
+        content = environ["wsgi.input"].read()
+        path = environ["PATH_INFO"]
+        start_response("200 OK", [("Content-Length", "9")] if path == "/short" else [])
+        blocks = {"/stream": [b"a", b"b", b"c"], "/short": [b"abc"]}.get(path, [b"got %d" % len(content)])
+        call.results.append(Result(blocks))
+        return call.results[-1]
+
+    call.results = []
+    return call
+
+
+def converse(site, script):
+    """Say the whole script, whatever the server does, and read to the end."""
+    client = site.dial()
+    try:
+        for piece in script:
+            client.send(piece)
+        client.half_close()
+        client.rest()
+    except OSError:
+        pass
+    client.close()
+
+
+def check(site, serve, application):
+    for _ in range(2):
+        assert site.get("/fresh").content == b"got 0"
+    serve.stop()
+    assert [result.closed for result in application.results] == [1] * len(application.results)
+
+
+@pytest.mark.parametrize("error", [errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOBUFS])
+@pytest.mark.parametrize("name", ["recv", "send", "close", "shutdown", "setsockopt"])
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_call_on_a_socket_fails(serve, faults, application, script, name, error):
+    for position in POSITIONS:
+        fault = faults(name, position, error)
+        site = serve(application)
+        converse(site, SCRIPTS[script])
+        fault.disarm()
+        check(site, serve, application)
+        if not fault.struck:
+            break
+    else:
+        raise AssertionError("the script is longer than the positions tried")
+
+
+@pytest.mark.parametrize("error", [errno.ECONNABORTED, errno.EMFILE, errno.ENOBUFS, errno.EPROTO])
+def test_accept_fails(serve, faults, application, error, monkeypatch):
+    monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "_SWEEP_SECONDS", 0.005)
+    for position in range(1, 4):
+        fault = faults("accept", position, error)
+        site = serve(application)
+        assert site.get().content == b"got 0"
+        check(site, serve, application)
+        assert fault.struck
+
+
+@pytest.mark.parametrize("name", ["send", "recv"])
+def test_a_client_that_vanishes_is_not_blamed_on_the_application(serve, faults, application, name, caplog):
+    fault = faults(name, 1, errno.ETIMEDOUT)
+    site = serve(application)
+    converse(site, [GET])
+    fault.disarm()
+    check(site, serve, application)
+    assert "the application failed" not in caplog.text
+
+
+class FailingFile:
+    """A real temporary file of which one method fails once."""
+
+    def __init__(self, name, position):
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (the server closes it)
+        self._name = name
+        self._left = position
+
+    def __getattr__(self, name):
+        method = getattr(self._file, name)
+        if name != self._name:
+            return method
+
+        def failing(*args):
+            self._left -= 1
+            result = method(*args)
+            if self._left == 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return result
+
+        return failing
+
+
+@pytest.mark.parametrize("position", [1, 2, 3])
+@pytest.mark.parametrize("name", ["make", "write", "writelines", "seek", "close"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_temporary_file_fails(serve, application, monkeypatch, name, position, chunked):
+    real = tempfile.TemporaryFile
+
+    def make(**kwargs):
+        monkeypatch.setattr(request_body.tempfile, "TemporaryFile", real)
+        if name == "make":
+            raise OSError(errno.EMFILE, "Too many open files")
+        return FailingFile(name, position)
+
+    site = serve(application)
+    monkeypatch.setattr(request_body.tempfile, "TemporaryFile", make)
+    client = site.dial()
+    if chunked:
+        head = b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+        message = head + b"%x\r\n%b\r\n0\r\n\r\n" % (LARGE, b"x" * LARGE)
+    else:
+        message = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % LARGE + b"x" * LARGE
+    client.send(message)
+    assert client.response().status in {"200", "507"}
+    check(site, serve, application)

@@ -1,0 +1,93 @@
+"""Applications that run too long: answered 504, interrupted, no longer in the way."""
+
+import threading
+
+import pytest
+
+from wsgix.server import call_timeout, scheduler
+from wsgix.server.call_timeout import RequestTimeout
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(scheduler, "_CHECK_SECONDS", 0.002)
+
+
+@pytest.fixture
+def stuck():
+    """An application that is stuck in Python code at "/stuck", and in a C call at "/asleep"."""
+    release = threading.Event()
+    seen = []
+
+    def application(environ, start_response):
+        path = environ["PATH_INFO"]
+        if path == "/begun":
+            start_response("200 OK", [("Content-Length", "10")])(b"begun")
+        if path == "/asleep":
+            release.wait()
+        if path in ("/stuck", "/begun"):
+            try:
+                while True:
+                    release.is_set()
+            except RequestTimeout as error:
+                seen.append(error)
+                raise
+        start_response("200 OK", [])
+        return [b"fast"]
+
+    application.release = release
+    application.seen = seen
+    yield application
+    release.set()
+
+
+def test_an_application_that_is_stuck_is_answered_for_and_interrupted(serve, stuck, caplog, eventually):
+    site = serve(stuck, request_timeout=0.02)
+    client = site.dial()
+    client.send(b"GET /stuck HTTP/1.1\r\nHost: t\r\n\r\n")
+    assert client.response().status == "504"
+    assert client.ended
+    eventually(lambda: stuck.seen)
+    assert site.get("/").content == b"fast"
+    (record,) = [record for record in caplog.records if "ran for more than" in record.message]
+    assert ", in application\n" in record.message  # the stack of the stuck thread
+    assert "/stuck" in record.message
+
+
+def test_a_thread_that_cannot_be_interrupted_is_no_longer_waited_for(serve, stuck):
+    site = serve(stuck, request_timeout=0.02, threads=1)
+    clients = [site.dial() for _ in range(3)]
+    for client in clients:
+        client.send(b"GET /asleep HTTP/1.1\r\nHost: t\r\n\r\n")
+    for client in clients:
+        assert client.response().status == "504"
+    assert site.get("/").content == b"fast"
+    stuck.release.set()
+    assert site.get("/").content == b"fast"
+
+
+def test_a_response_that_has_begun_is_cut_off(serve, stuck, truncated, eventually):
+    site = serve(stuck, request_timeout=0.02)
+    client = site.dial()
+    client.send(b"GET /begun HTTP/1.1\r\nHost: t\r\n\r\n")
+    with pytest.raises(truncated):
+        client.response()
+    eventually(lambda: stuck.seen)
+    assert site.get("/").content == b"fast"
+
+
+def test_a_call_that_ends_in_time_is_left_alone(serve, stuck, eventually):
+    site = serve(stuck, request_timeout=60)
+    for _ in range(100):
+        assert site.get("/").content == b"fast"
+    eventually(lambda: not site.loop.scheduler.call_timeout.is_busy)
+
+
+def test_without_pythonapi_nothing_is_interrupted(serve, stuck, monkeypatch):
+    monkeypatch.setattr(call_timeout, "ctypes", object())
+    site = serve(stuck, request_timeout=0.02, threads=1)
+    client = site.dial()
+    client.send(b"GET /asleep HTTP/1.1\r\nHost: t\r\n\r\n")
+    assert client.response().status == "504"
+    stuck.release.set()
+    assert site.get("/").content == b"fast"

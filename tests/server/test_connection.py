@@ -1,0 +1,313 @@
+"""A connection by itself, over a socket pair: what it makes of bytes, what it keeps, what it gives back."""
+
+import errno
+import socket
+import tempfile
+
+import pytest
+
+from wsgix.core.environ import add_wsgi_variables
+from wsgix.core.framing import CLOSE, KEEP
+from wsgix.facts.refusals import BAD_REQUEST_LINE, BODY_TOO_LARGE, STORAGE_FULL
+from wsgix.server import connection as module
+from wsgix.server import request_body
+from wsgix.server.connection import Common, Connection, Phase
+from wsgix.server.settings import make_settings
+from wsgix.wire.http1 import NEED_MORE
+from wsgix.wire.limits import DEFAULT_LIMITS
+
+SETTINGS = make_settings()
+REQUEST_BUFFER = SETTINGS.request_buffer
+COMMON = Common(SETTINGS, DEFAULT_LIMITS, lambda connection: None, lambda wait: wait(), lambda: True)
+
+
+@pytest.fixture
+def template():
+    environ = {"SCRIPT_NAME": "", "SERVER_NAME": "n", "SERVER_PORT": "1"}
+    add_wsgi_variables(
+        environ,
+        input=None,
+        errors=None,
+        url_scheme="http",
+        multithread=True,
+        multiprocess=False,
+        run_once=False,
+        file_wrapper=None,
+    )
+    return environ
+
+
+@pytest.fixture
+def pair(template):
+    """A connection and the client's end."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.settimeout(20)
+    connection = Connection(ours, ("192.0.2.7", 4711), template, COMMON)
+    yield connection, theirs
+    connection.close()
+    theirs.close()
+
+
+HEAD = b"POST /p HTTP/1.1\r\nHost: t\r\n%b\r\n"
+GET = b"GET /g HTTP/1.1\r\nHost: t\r\n\r\n"
+
+
+def test_a_request_is_at_hand_once_it_is_whole(pair):
+    connection, _ = pair
+    for index in range(len(GET) - 1):
+        connection.take(GET[index : index + 1])
+        assert connection.advance() is NEED_MORE
+        assert connection.has_unread
+    connection.take(GET[-1:])
+    assert connection.advance() is None
+    assert not connection.has_unread
+    environ = connection.environ
+    assert (environ["PATH_INFO"], environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == (
+        "/g",
+        "192.0.2.7",
+        "4711",
+    )
+    assert environ["wsgi.input"].read() == b""
+    assert connection.wish is KEEP
+
+
+def test_the_template_of_the_listener_is_never_changed(pair, template):
+    connection, _ = pair
+    before = template.copy()
+    connection.take(GET)
+    connection.advance()
+    connection.environ.clear()
+    connection.end_request()
+    assert template == before
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        HEAD % b"Content-Length: 5\r\n" + b"hello",
+        HEAD % b"Transfer-Encoding: chunked\r\n" + b"2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nX-T: 1\r\n\r\n",
+    ],
+)
+def test_content_is_whole_however_it_is_cut_and_leaves_the_next_request(pair, message):
+    connection, _ = pair
+    for cut in range(1, len(message) + 10):
+        data = message + GET
+        connection.take(data[:cut])
+        step = connection.advance()
+        if step is NEED_MORE:
+            connection.take(data[cut:])
+            step = connection.advance()
+            cut = len(data)
+        assert step is None
+        environ = connection.environ
+        assert environ["wsgi.input"].read() == b"hello"
+        assert environ["CONTENT_LENGTH"] == "5"
+        assert "HTTP_TRANSFER_ENCODING" not in environ
+        assert environ.get("wsgix.trailers", [("X-T", "1")]) == [("X-T", "1")]
+        connection.end_request()
+        connection.take(data[cut:])
+        assert connection.has_unread
+        assert connection.advance() is None
+        assert connection.environ["PATH_INFO"] == "/g"
+        connection.end_request()
+        assert not connection.has_unread
+
+
+def test_the_client_is_told_to_continue_only_if_it_waits(pair):
+    connection, client = pair
+    connection.take(HEAD % b"Content-Length: 5\r\nExpect: 100-continue\r\n")
+    assert connection.advance() is None
+    client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        client.recv(100)
+    client.send(b"hello")
+    assert connection.environ["wsgi.input"].read(5) == b"hello"
+    assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    connection.end_request()
+    connection.take(HEAD % b"Content-Length: 5\r\nExpect: 100-continue\r\n" + b"h")
+    assert connection.advance() is NEED_MORE
+    client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        client.recv(100)
+
+
+def test_a_request_that_is_malformed_or_too_large_is_refused(pair, template):
+    connection, _ = pair
+    connection.take(b"GARBAGE\r\n\r\n")
+    assert connection.advance() is BAD_REQUEST_LINE
+    ours, theirs = socket.socketpair()
+    with theirs:
+        small = Connection(ours, "", template, COMMON._replace(limits=COMMON.limits._replace(body=4)))
+        small.take(HEAD % b"Content-Length: 5\r\n")
+        assert small.advance() is BODY_TOO_LARGE
+        small.close()
+
+
+def test_bytes_of_requests_that_are_over_are_not_kept(pair):
+    connection, _ = pair
+    connection.take(GET[:5])
+    for _ in range(1000):
+        connection.take(GET[5:] + GET[:5])
+        assert connection.advance() is None
+        connection.end_request()
+    assert connection.advance() is NEED_MORE
+    assert len(connection._inbox) < 10 * len(GET)
+
+
+class FullDisk:
+    """A temporary file on a full disk: it fails where a buffered file fails, also again when it is closed."""
+
+    def __init__(self, fails_in):
+        self.fails_in = fails_in
+        self.closed = False
+
+    def _meet(self, name):
+        if name in self.fails_in:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def write(self, data):
+        self._meet("write")
+
+    def writelines(self, pieces):
+        self._meet("writelines")
+
+    def seek(self, position):
+        self._meet("seek")
+
+    def close(self):
+        self.closed = True
+        self._meet("close")
+
+
+@pytest.mark.parametrize(
+    "fails_in",
+    [{"writelines"}, {"write"}, {"seek"}, {"writelines", "close"}, {"write", "close"}, {"seek", "close"}],
+)
+def test_content_that_finds_no_room_is_refused_and_its_file_closed(pair, monkeypatch, fails_in):
+    file = FullDisk(fails_in)
+    monkeypatch.setattr(request_body.tempfile, "TemporaryFile", lambda **_: file)
+    connection, _ = pair
+    size = REQUEST_BUFFER + 20
+    connection.take(HEAD % (b"Content-Length: %d\r\n" % size))
+    assert connection.advance() is NEED_MORE
+    connection.take(b"x" * (size - 10))
+    step = connection.advance()
+    if step is NEED_MORE:
+        connection.take(b"x" * 10)
+        step = connection.advance()
+    assert step is STORAGE_FULL
+    connection.end_request()
+    assert file.closed
+
+
+def test_a_file_that_fails_on_closing_only_costs_nothing(pair, monkeypatch):
+    monkeypatch.setattr(request_body.tempfile, "TemporaryFile", lambda **_: FullDisk({"close"}))
+    connection, _ = pair
+    connection.take(HEAD % (b"Content-Length: %d\r\n" % (REQUEST_BUFFER + 1)) + b"x" * (REQUEST_BUFFER + 1))
+    assert connection.advance() is None
+    connection.end_request()
+
+
+def test_closing_gives_the_file_and_the_socket_back(pair, monkeypatch):
+    made = []
+    real = tempfile.TemporaryFile
+    monkeypatch.setattr(
+        request_body.tempfile, "TemporaryFile", lambda **kw: made.append(real(**kw)) or made[-1]
+    )
+    connection, client = pair
+    connection.take(HEAD % (b"Content-Length: %d\r\n" % (1 << 20)) + b"x" * (REQUEST_BUFFER + 1))
+    assert connection.advance() is NEED_MORE
+    assert connection.body_size == REQUEST_BUFFER + 1
+    connection.close()
+    assert made[0].closed
+    assert client.recv(1) == b""
+    assert connection.phase is Phase.CLOSED
+
+
+# Out
+
+
+def fill(connection):
+    """Send until the socket takes no more; return the size."""
+    size = 0
+    while not connection.outbox:
+        connection.send(b"x" * 65536)
+        size += 65536
+    return size
+
+
+def drain(client, size):
+    while size:
+        size -= len(client.recv(min(size, 65536)))
+
+
+def test_what_the_socket_does_not_take_is_kept_and_flushed_in_order(pair):
+    connection, client = pair
+    size = fill(connection)
+    assert connection.flush() is False
+    connection.send(b"the end")
+    drain(client, size - len(connection.outbox) + len(b"the end"))
+    while not connection.flush():
+        drain(client, min(65536, len(connection.outbox)))
+    client.shutdown(socket.SHUT_WR)
+    connection.socket.shutdown(socket.SHUT_WR)
+    rest = b""
+    while data := client.recv(65536):
+        rest += data
+    assert rest.endswith(b"the end")
+
+
+def test_a_block_does_not_wait_behind_one_that_the_client_can_take_by_now(pair):
+    connection, client = pair
+    size = fill(connection)
+    drain(client, size - len(connection.outbox))
+    connection.send(b"event")
+    assert connection.outbox == b""
+
+
+def test_a_producer_waits_once_the_client_is_too_far_behind(pair, monkeypatch):
+    connection, client = pair
+    waits = []
+
+    def client_reads(fd, seconds):
+        waits.append((fd, seconds))
+        client.recv(1 << 20)
+        return True
+
+    monkeypatch.setattr(module, "wait_writable", client_reads)
+    connection.send(b"x" * (4 << 20))
+    assert waits
+    assert set(waits) == {(connection.fd, SETTINGS.write_timeout)}
+    assert len(connection.outbox) <= SETTINGS.response_buffer
+
+
+def test_a_client_that_reads_nothing_ends_the_wait(pair, monkeypatch):
+    connection, _ = pair
+    monkeypatch.setattr(module, "wait_writable", lambda fd, seconds: False)
+    with pytest.raises(ConnectionAbortedError, match="read nothing for 30 seconds"):
+        connection.send(b"x" * (8 << 20))
+
+
+def test_a_client_that_is_gone_is_an_os_error(pair):
+    connection, client = pair
+    size = fill(connection)
+    assert size
+    client.close()
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        connection.flush()
+
+
+def test_a_connection_is_named_for_the_log(pair, template):
+    connection, _ = pair
+    assert (connection.client, connection.name) == ("192.0.2.7", "192.0.2.7")
+    ours, theirs = socket.socketpair()
+    unix = Connection(ours, "", template, COMMON)
+    assert (unix.client, unix.name) == ("", "a Unix socket")
+    assert unix.client == ""
+    unix.take(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert unix.advance() is None
+    assert "REMOTE_ADDR" not in unix.environ
+    assert unix.wish is CLOSE
+    unix.close()
+    theirs.close()

@@ -1,0 +1,160 @@
+"""`Server` and `serve` as a program uses them: in turn, nested, side by side, and when something fails."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+
+import pytest
+
+import wsgix
+from wsgix.server import embedded
+from wsgix.server.settings import ConfigurationError
+
+
+def fetch(url):
+    with urllib.request.urlopen(url, timeout=20) as response:
+        return response.read()
+
+
+def named(name):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [name]
+
+    return application
+
+
+def test_a_server_gives_its_url_and_serves_until_the_end_of_the_block(hello):
+    server = wsgix.Server(hello)
+    assert server.url == ""
+    with server as entered:
+        assert entered is server
+        assert server.url.startswith("http://127.0.0.1:")
+        assert fetch(server.url) == b"hello"
+        port = int(server.url.rpartition(":")[2])
+    with socket.socket() as client, pytest.raises(ConnectionRefusedError):
+        client.connect(("127.0.0.1", port))
+
+
+def test_a_server_can_be_entered_again(hello):
+    server = wsgix.Server(hello)
+    for _ in range(2):
+        with server:
+            assert fetch(server.url) == b"hello"
+
+
+def test_servers_may_be_nested_and_stand_side_by_side():
+    with wsgix.Server(named(b"outer")) as outer:
+        with wsgix.Server(named(b"inner")) as inner:
+            assert fetch(outer.url) == b"outer"
+            assert fetch(inner.url) == b"inner"
+        assert fetch(outer.url) == b"outer"
+
+
+def test_an_application_may_ask_another_server_of_its_process():
+    def proxy(environ, start_response):
+        start_response("200 OK", [])
+        return [b"through " + fetch(behind.url)]
+
+    with wsgix.Server(named(b"behind")) as behind, wsgix.Server(proxy) as front:
+        assert fetch(front.url) == b"through behind"
+
+
+def test_an_exception_in_the_block_stops_the_server_and_is_passed_on(hello):
+    server = wsgix.Server(hello)
+    with pytest.raises(ZeroDivisionError), server:
+        raise ZeroDivisionError
+    with pytest.raises(OSError, match="refused"):
+        fetch(server.url)
+
+
+def test_leaving_a_server_that_was_not_entered_does_nothing(hello):
+    wsgix.Server(hello).__exit__(None, None, None)
+
+
+def test_several_addresses_are_served_by_one_server(hello):
+    with wsgix.Server(hello, bind=["127.0.0.1:0", "127.0.0.1:0"]) as server:
+        listeners = [listener for listener, _ in server._worker._loop._listeners.values()]
+        assert len({listener.url for listener in listeners}) == 2
+        assert server.url == listeners[0].url
+        assert [fetch(listener.url) for listener in listeners] == [b"hello", b"hello"]
+
+
+def test_a_bad_setting_is_known_at_once_and_a_taken_address_on_entering(hello):
+    with pytest.raises(ConfigurationError):
+        wsgix.Server(hello, threads=0)
+    with pytest.raises(TypeError):
+        wsgix.Server(hello, colour="red")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        server = wsgix.Server(hello, bind=f"127.0.0.1:{other.getsockname()[1]}")
+        with pytest.raises(ConfigurationError), server:
+            raise AssertionError("not reached")
+
+
+def test_listeners_are_closed_if_the_server_cannot_start(hello, monkeypatch):
+    def no_worker(*args):
+        raise MemoryError
+
+    monkeypatch.setattr(embedded, "Worker", no_worker)
+    server = wsgix.Server(hello)
+    with pytest.raises(MemoryError):
+        server.__enter__()
+
+
+def test_serve_in_another_thread_leaves_signals_alone(hello, monkeypatch, capsys):
+    workers = []
+
+    class Recorded(embedded.Worker):
+        def __init__(self, *args):
+            super().__init__(*args)
+            workers.append(self)
+
+    monkeypatch.setattr(embedded, "Worker", Recorded)
+    before = signal.getsignal(signal.SIGTERM)
+    announced = threading.Event()
+    urls = []
+
+    def announce(line):
+        urls.append(line.removeprefix("wsgix serves "))
+        announced.set()
+
+    settings = embedded.make_settings(bind="127.0.0.1:0", access_log=False)
+    listeners = embedded.open_listeners(settings.bind)
+    thread = threading.Thread(target=embedded.serve_listeners, args=(hello, listeners, settings, announce))
+    thread.start()
+    try:
+        assert announced.wait(20)
+        assert fetch(urls[0]) == b"hello"
+        assert signal.getsignal(signal.SIGTERM) is before
+    finally:
+        workers[0].stop()
+        thread.join()
+
+
+PROGRAM = """
+import sys, wsgix
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", "5")])
+    return [b"hello"]
+wsgix.serve(application, "127.0.0.1:0")
+print("served", flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_blocks_until_a_signal_and_returns(number):
+    with subprocess.Popen([sys.executable, "-uc", PROGRAM], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            url = process.stdout.readline().removeprefix("wsgix serves ").strip()
+            assert fetch(url) == b"hello"
+            assert '"GET / HTTP/1.1" 200 5' in process.stdout.readline()
+            process.send_signal(number)
+            assert process.stdout.read() == "served\n"
+            assert process.wait(20) == 0
+        finally:
+            process.kill()

@@ -1,0 +1,194 @@
+"""The server's own log: a record cannot be mistaken for two, and standard error may be closed or full."""
+
+import io
+import logging
+import os
+import re
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from wsgix.server import error_log
+from wsgix.server.error_log import (
+    ErrorStream,
+    LineFormatter,
+    StandardErrorHandler,
+    ensure_standard_streams,
+    give_up_unwritable_streams,
+    log_to_standard_error,
+    request_id,
+)
+
+START = r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}\] \[\d+\] "
+
+
+def record(message, *args, exc_info=None, stack=None):
+    return logging.LogRecord("wsgix.error", logging.ERROR, __file__, 1, message, args, exc_info, sinfo=stack)
+
+
+def failure(message):
+    try:
+        raise ValueError(message)
+    except ValueError:
+        return sys.exc_info()
+
+
+# Records
+
+
+def test_a_record_has_a_time_a_process_and_a_level():
+    assert re.fullmatch(START + r"\[ERROR\] a b \u20ac", LineFormatter().format(record("a %s \u20ac", "b")))
+
+
+def test_control_characters_are_escaped():
+    text = LineFormatter().format(record("a\x1b[31m\r\x85\u2028\x7f\ud800"))
+    assert text.endswith(r"] a\x1b[31m\x0d\x85\u2028\x7f\ud800")
+
+
+def test_only_the_first_line_of_a_record_is_not_indented():
+    forged = "\n[1994-11-06 08:49:37 +0000] [1] [ERROR] forged"
+    text = LineFormatter().format(record("a" + forged, exc_info=failure("b" + forged), stack="c" + forged))
+    first, *more = text.split("\n")
+    assert first.endswith("[ERROR] a")
+    assert all(line.startswith("  ") for line in more)
+    assert text.count("forged") == 3
+    assert "  ValueError: b\n" in text
+
+
+def test_the_id_of_a_request_is_made_when_it_is_asked_for_and_then_kept():
+    first, second = {}, {}
+    name = request_id(first)
+    assert re.fullmatch("[0-9a-f]{10}", name)
+    assert first == {"wsgix.request_id": name}
+    assert request_id(first) == name
+    assert request_id(second) != name
+
+
+# Where they go
+
+
+@pytest.fixture
+def own_log():
+    """The logger of the server, as a new process has it."""
+    log = logging.getLogger("wsgix")
+    before = log.handlers[:], log.level, log.propagate
+    log.handlers[:] = []
+    yield log
+    for handler in log.handlers:
+        handler.close()
+    log.handlers[:], log.level, log.propagate = before
+
+
+def test_the_log_goes_to_standard_error_from_a_level_on(own_log, capfd):
+    log_to_standard_error("warning")
+    log_to_standard_error("warning")
+    child = logging.getLogger("wsgix.error")
+    child.info("quiet")
+    child.warning("loud")
+    assert re.fullmatch(START + r"\[WARNING\] loud\n", capfd.readouterr().err)
+
+
+def test_the_handlers_of_the_program_stay(own_log):
+    other = logging.NullHandler()
+    own_log.addHandler(other)
+    log_to_standard_error("info")
+    assert own_log.handlers[0] is other
+    assert len(own_log.handlers) == 2
+
+
+def test_a_message_that_cannot_be_made_fails_nobody(capfd):
+    handler = StandardErrorHandler()
+    handler.handle(record("%d", "no number"))
+    handler.close()
+    assert capfd.readouterr().err.startswith("a log message could not be made: '%d': TypeError")
+
+
+@pytest.mark.parametrize("stream", [None, io.StringIO()], ids=["none", "closed"])
+def test_a_standard_error_that_is_closed_fails_nobody(stream, monkeypatch):
+    if stream is not None:
+        stream.close()
+    monkeypatch.setattr(sys, "stderr", stream)
+    handler = StandardErrorHandler()
+    handler.handle(record("a"))
+    handler.close()
+    errors = ErrorStream()
+    errors.write("a")
+    errors.flush()
+
+
+# wsgi.errors
+
+
+def test_what_an_application_complains_about_goes_to_standard_error(capsys):
+    errors = ErrorStream()
+    assert errors.write("a\n") == 2
+    errors.writelines(["b\n", "c\ud800\n"])
+    print("d", file=errors)
+    errors.flush()
+    assert capsys.readouterr().err == "a\nb\nc\\ud800\nd\n"
+
+
+def test_a_full_standard_error_does_not_fail_the_application(monkeypatch):
+    class Full:
+        def write(self, text):
+            raise OSError(28, "No space left on device")
+
+        flush = write
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    errors = ErrorStream()
+    assert errors.write("a") == 1
+    monkeypatch.setattr(Full, "flush", lambda self: self.write(""))
+    errors.flush()
+
+
+@pytest.mark.parametrize("text", [b"bytes", None, 7])
+def test_wsgi_errors_takes_text_only(text):
+    with pytest.raises(TypeError, match=r"wsgi\.errors takes str, not "):
+        ErrorStream().write(text)
+
+
+# The streams of the process
+
+
+def test_open_standard_streams_stay(monkeypatch):
+    before = sys.stdout, sys.stderr
+    ensure_standard_streams()
+    assert (sys.stdout, sys.stderr) == before
+
+
+def test_closed_standard_streams_become_the_null_device(monkeypatch):
+    opened = iter([1, 2, 3])
+    closed, inheritable, files = [], [], []
+    fake = SimpleNamespace(
+        open=lambda path, flags: next(opened),
+        close=closed.append,
+        set_inheritable=lambda fd, wanted: inheritable.append((fd, wanted)),
+        fdopen=lambda fd, mode, **options: files.append((fd, mode, options)) or io.StringIO(),
+        devnull=os.devnull,
+        O_RDWR=os.O_RDWR,
+    )
+    monkeypatch.setattr(error_log, "os", fake)
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    ensure_standard_streams()
+    assert inheritable == [(1, True), (2, True)]
+    assert closed == [3]
+    assert [file[:2] for file in files] == [(1, "w"), (2, "w")]
+    print("nobody", file=sys.stderr)
+
+
+def test_what_a_full_stream_did_not_take_is_given_up(monkeypatch):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        print("lost")
+        give_up_unwritable_streams()
+        full.flush()
+
+
+def test_a_stream_that_is_closed_is_left_alone(monkeypatch):
+    with open(os.devnull, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+    give_up_unwritable_streams()
+    assert stream.closed

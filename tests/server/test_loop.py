@@ -1,0 +1,661 @@
+"""The loop over real sockets: persistence, pipelining, content, refusals, slow clients, deadlines, stop."""
+
+import io
+import selectors
+import socket
+import threading
+
+import pytest
+
+from wsgix.server import loop as module
+from wsgix.server.poller import SelectorPoller, make_poller
+from wsgix.server.settings import make_settings
+
+SETTINGS = make_settings()
+
+POLLERS = {
+    "epoll": make_poller,
+    "poll": lambda: SelectorPoller(selectors.PollSelector()),
+    "select": lambda: SelectorPoller(selectors.SelectSelector()),
+}
+
+
+@pytest.fixture(params=[name for name in POLLERS if name != "poll" or hasattr(selectors, "PollSelector")])
+def any_poller(request, monkeypatch):
+    """Runs a test once with each poller."""
+    monkeypatch.setattr(module, "make_poller", POLLERS[request.param])
+
+
+@pytest.fixture
+def echo():
+    """An application that answers with method, path and content, and counts its calls."""
+
+    def application(environ, start_response):
+        application.calls += 1
+        content = environ["wsgi.input"].read()
+        trailers = environ.get("wsgix.trailers", [])
+        start_response("200 OK", [("X-Trailers", repr(trailers))])
+        return [f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} ".encode("latin-1") + content]
+
+    application.calls = 0
+    return application
+
+
+def get(target, *fields):
+    return "\r\n".join([f"GET {target} HTTP/1.1", "Host: t", *fields, "", ""]).encode("ascii")
+
+
+def post(target, content, *fields):
+    return get(target, f"Content-Length: {len(content)}", *fields).replace(b"GET", b"POST", 1) + content
+
+
+CHUNKED = (
+    b"POST /chunked HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"3\r\nabc\r\n4;ext=1\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n"
+)
+
+
+def phases(site):
+    return [connection.phase for connection in [*site.loop._connections.values()]]
+
+
+# Persistence and pipelining
+
+
+@pytest.mark.usefixtures("any_poller")
+def test_a_connection_serves_one_request_after_the_other(serve, echo):
+    client = serve(echo).dial()
+    for index in range(50):
+        client.send(get(f"/{index}"))
+        assert client.response().content == b"GET /%d " % index
+    client.send(post("/post", b"content"))
+    assert client.response().content == b"POST /post content"
+    client.send(CHUNKED)
+    response = client.response()
+    assert response.content == b"POST /chunked abcdefg"
+    assert response.get("X-Trailers") == "[('X-Sum', '7')]"
+    client.send(get("/last", "Connection: close"))
+    assert client.response().content == b"GET /last "
+    assert client.ended
+
+
+@pytest.mark.usefixtures("any_poller")
+@pytest.mark.parametrize("count", [2, 31, 32, 33, 100])
+def test_pipelined_requests_in_one_segment_are_answered_in_order(serve, echo, count):
+    client = serve(echo).dial()
+    client.send(b"".join(get(f"/{index}") for index in range(count)))
+    for index in range(count):
+        assert client.response().content == b"GET /%d " % index
+
+
+def test_pipelined_requests_split_at_every_byte_are_answered_alike(serve, echo):
+    message = get("/1") + post("/2", b"body") + CHUNKED + get("/4", "Connection: close")
+    site = serve(echo)
+    for cut in range(1, len(message)):
+        client = site.dial()
+        client.send(message[:cut])
+        client.send(message[cut:])
+        contents = [client.response().content for _ in range(4)]
+        assert contents == [b"GET /1 ", b"POST /2 body", b"POST /chunked abcdefg", b"GET /4 "]
+        assert client.ended
+        client.close()
+
+
+def test_pipelined_requests_byte_by_byte_are_answered_alike(serve, echo):
+    message = get("/1") + post("/2", b"body") + CHUNKED
+    client = serve(echo).dial()
+    for index in range(len(message)):
+        client.send(message[index : index + 1])
+    contents = [client.response().content for _ in range(3)]
+    assert contents == [b"GET /1 ", b"POST /2 body", b"POST /chunked abcdefg"]
+
+
+def test_requests_behind_connection_close_are_not_served(serve, echo):
+    client = serve(echo).dial()
+    client.send(get("/1", "Connection: close") + get("/2"))
+    assert client.response().content == b"GET /1 "
+    assert client.ended
+    assert echo.calls == 1
+
+
+def test_many_clients_at_once_get_their_own_answers(serve, echo):
+    site = serve(echo)
+    clients = [site.dial() for _ in range(100)]
+    for index, client in enumerate(clients):
+        client.send(get(f"/{index}"))
+    for index, client in enumerate(clients):
+        assert client.response().content == b"GET /%d " % index
+
+
+def test_ipv6_clients_are_served(serve, echo):
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("the system has no dual-stack IPv6")
+    client = serve(echo, bind="[::1]:0").dial()
+    assert client.get("/six").content == b"GET /six "
+
+
+def test_unix_clients_are_served(serve, tmp_path, monkeypatch):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [
+            f"{environ['SERVER_NAME']} {environ['SERVER_PORT']} {'REMOTE_ADDR' in environ}".encode("ascii")
+        ]
+
+    monkeypatch.chdir(tmp_path)
+    serve(application, bind="unix:s", access_log=True)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect("s")
+        client.sendall(get("/", "Connection: close"))
+        received = b""
+        while data := client.recv(65536):
+            received += data
+    assert received.endswith(b"\r\n\r\nlocalhost 80 False")
+
+
+# Content
+
+
+@pytest.mark.usefixtures("any_poller")
+@pytest.mark.parametrize("size", [0, 1, 65536, 262144, 262145, 3_000_000])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_content_of_any_size_arrives_whole(serve, echo, size, framing):
+    content = bytes(range(256)) * (size // 256 + 1)
+    content = content[:size]
+    client = serve(echo).dial()
+    if framing == "length":
+        client.send(post("/", content))
+    else:
+        client.send(get("/", "Transfer-Encoding: chunked").replace(b"GET", b"PUT", 1))
+        for at in range(0, size, 99_999):
+            piece = content[at : at + 99_999]
+            client.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+        client.send(b"0\r\n\r\n")
+    assert client.response().content.partition(b" / ")[2] == content
+    assert client.get("/next").content == b"GET /next "
+
+
+def test_a_client_that_waits_is_told_to_continue(serve, echo):
+    client = serve(echo).dial()
+    client.send(b"POST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+    assert client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue"
+    client.send(b"bo")
+    client.send(b"dy" + get("/next"))
+    assert client.response().content == b"POST / body"
+    assert client.response().content == b"GET /next "
+
+
+def test_a_client_whose_content_nobody_reads_is_not_told_to_continue(serve):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [b"unread"]
+
+    client = serve(application).dial()
+    client.send(b"POST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+    response = client.response()
+    assert (response.status, response.content) == ("200", b"unread")
+    assert response.get("Connection") == "close"
+    client.half_close()
+    assert client.ended
+
+
+STREAMED = {
+    "by length": b"Content-Length: 10\r\n\r\n0123456789",
+    "chunked": b"Transfer-Encoding: chunked\r\n\r\n4;x\r\n0123\r\n6\r\n456789\r\n0\r\nX-T: 1\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("content", STREAMED.values(), ids=STREAMED)
+def test_streamed_content_is_read_while_it_arrives(serve, content):
+    arrived = []
+
+    def application(environ, start_response):
+        arrived.append(environ["wsgi.input"].read(3))
+        client.send(content[-5:] + get("/next"))
+        arrived.append(environ["wsgi.input"].read())
+        start_response("200 OK", [("X-Trailers", repr(environ.get("wsgix.trailers", [])))])
+        return [b"".join(arrived)]
+
+    def dispatch(environ, start_response):
+        if environ["PATH_INFO"] == "/next":
+            start_response("200 OK", [])
+            return [b"next"]
+        return application(environ, start_response)
+
+    client = serve(dispatch, stream_requests=True).dial()
+    client.send(b"POST / HTTP/1.1\r\nHost: t\r\n" + content[:-5])
+    response = client.response()
+    assert response.content == b"0123456789"
+    assert response.get("X-Trailers") == ("[('X-T', '1')]" if b"X-T" in content else "[]")
+    assert arrived[0] == b"012"
+    assert client.response().content == b"next"
+
+
+@pytest.mark.parametrize("content", STREAMED.values(), ids=STREAMED)
+def test_streamed_content_that_nobody_reads_is_skipped(serve, content):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [environ["PATH_INFO"].encode()]
+
+    client = serve(application, stream_requests=True).dial()
+    client.send(b"POST /first HTTP/1.1\r\nHost: t\r\n" + content[:-5])
+    assert client.response().content == b"/first"
+    client.send(content[-5:] + get("/next"))
+    assert client.response().content == b"/next"
+
+
+def test_streamed_content_that_nobody_reads_and_is_large_ends_the_connection(serve):
+    def application(environ, start_response):
+        start_response("413 Content Too Large", [])
+        return [b"too much"]
+
+    client = serve(application, stream_requests=True).dial()
+    client.send(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n")
+    assert client.response().content == b"too much"
+    client.send(b"x" * 100_000)
+    assert client.ended
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"Content-Length: 10\r\n\r\n0123", "400"),
+        (b"Transfer-Encoding: chunked\r\n\r\n4\r\n01", "400"),
+        (b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", "400"),
+        (b"Transfer-Encoding: chunked\r\n\r\n7fffffff\r\n", "413"),
+    ],
+)
+def test_streamed_content_that_fails_is_refused_where_the_application_reads_it(serve, echo, content, status):
+    client = serve(echo, stream_requests=True).dial()
+    client.send(b"POST / HTTP/1.1\r\nHost: t\r\n" + content)
+    client.half_close()
+    assert client.response().status == status
+    assert client.ended
+
+
+def test_early_hints_leave_before_the_response(serve):
+    def application(environ, start_response):
+        environ["wsgi.early_hints"]([("Link", "</style.css>; rel=preload")])
+        start_response("200 OK", [])
+        environ["wsgi.early_hints"]([("Link", "</more.css>; rel=preload")])
+        yield b"abc"
+        environ["wsgi.early_hints"]([("Link", "</late.css>; rel=preload")])
+
+    client = serve(application).dial()
+    client.send(get("/"))
+    hints = client.until(b"\r\n\r\n"), client.until(b"\r\n\r\n")
+    assert hints == (
+        b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </more.css>; rel=preload",
+    )
+    assert client.response().content == b"abc"
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    assert client.response().status == "200"
+
+
+@pytest.mark.parametrize("offset", [0, 1000])
+@pytest.mark.parametrize("size", [0, 1001, 3_000_000])
+def test_a_file_is_sent_whole_whoever_closes_it(serve, tmp_path, offset, size):
+    content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    (tmp_path / "file").write_bytes(content)
+
+    def application(environ, start_response):
+        file = open(tmp_path / "file", "rb")  # noqa: SIM115 (the server closes it)
+        file.seek(offset)
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](file)
+
+    client = serve(application).dial()
+    for method in ("GET", "HEAD", "GET"):
+        client.send(f"{method} / HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+        if method == "HEAD":
+            head = client.until(b"\r\n\r\n")
+            assert not max(size - offset, 0) or b"Content-Length: %d" % (size - offset) in head
+        else:
+            assert client.response().content == content[offset:]
+
+
+def test_a_file_is_cut_to_the_declared_length_and_too_short_a_one_is_seen(serve, tmp_path, truncated):
+    (tmp_path / "file").write_bytes(b"0123456789")
+
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Length", environ["QUERY_STRING"])])
+        return environ["wsgi.file_wrapper"](open(tmp_path / "file", "rb"))
+
+    client = serve(application).dial()
+    client.send(get("/?4"))
+    assert client.response().content == b"0123"
+    client.send(get("/?12"))
+    with pytest.raises(truncated):
+        client.response()
+
+
+def test_what_is_no_regular_file_is_sent_by_blocks(serve):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](io.BytesIO(b"abc" * 10_000), 1000)
+
+    assert serve(application).get().content == b"abc" * 10_000
+
+
+def test_a_socket_that_the_application_takes_is_its_own(serve, caplog):
+    def application(environ, start_response):
+        if "HTTP_UPGRADE" not in environ:
+            start_response("200 OK", [])
+            return [b"plain"]
+        taken = environ["wsgix.socket"]
+        assert environ["gunicorn.socket"] is taken
+        if environ["PATH_INFO"] == "/refuse":
+            start_response("200 OK", [])
+            return [b"no"]
+        taken.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
+        while data := taken.recv(100):
+            taken.send(data)
+        raise StopIteration
+
+    site = serve(application)
+    upgrade = b"GET /%b HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+    client = site.dial()
+    client.send(upgrade % b"refuse")
+    assert client.response().content == b"no"
+    client.send(upgrade % b"")
+    assert client.until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+    client.send(b"ping")
+    assert client.take(4) == b"ping"
+    assert site.get().content == b"plain"
+    client.half_close()
+    assert client.ended
+    assert not caplog.records
+
+
+def test_a_connection_serves_no_more_requests_than_it_may(serve, echo):
+    site = serve(echo, limit_requests_per_connection=2)
+    client = site.dial()
+    assert client.get("/").get("Connection") is None
+    assert client.get("/").get("Connection") == "close"
+    assert client.ended
+    client = serve(echo, limit_requests_per_connection=1).dial()
+    assert client.get("/").get("Connection") == "close"
+
+
+def test_more_clients_than_the_limit_wait_for_their_turn(serve, echo):
+    site = serve(echo, limit_connections=2)
+    first, second = site.dial(), site.dial()
+    assert first.get("/").status == second.get("/").status == "200"
+    third = site.dial()
+    third.send(get("/"))
+    first.close()
+    assert third.response().status == "200"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        post("/", b"body")[:-1],
+        post("/", b"body")[:-4],
+        *(CHUNKED[:-cut] for cut in (1, 2, 15, 20, 30)),
+        get("/")[:-1],
+        b"G",
+    ],
+)
+def test_a_request_cut_short_is_400_and_never_reaches_the_application(serve, echo, message):
+    client = serve(echo).dial()
+    client.send(message)
+    client.half_close()
+    response = client.response()
+    assert response.status == "400"
+    assert response.get("Connection") == "close"
+    assert client.ended
+    assert echo.calls == 0
+
+
+def test_a_client_that_half_closes_gets_its_answers(serve, echo):
+    client = serve(echo).dial()
+    client.send(get("/1") + get("/2"))
+    client.half_close()
+    assert client.response().content == b"GET /1 "
+    assert client.response().content == b"GET /2 "
+    assert client.ended
+
+
+# Early answers
+
+REFUSED = {
+    "no request": (b"GARBAGE\r\n\r\n", "400"),
+    "no host": (b"GET / HTTP/1.1\r\n\r\n", "400"),
+    "both framings": (get("/", "Content-Length: 3", "Transfer-Encoding: chunked"), "400"),
+    "two lengths": (get("/", "Content-Length: 3", "Content-Length: 4"), "400"),
+    "too large": (get("/", "Content-Length: 99999999999"), "413"),
+    "chunk too large": (get("/", "Transfer-Encoding: chunked") + b"ffffffffff\r\n", "413"),
+    "bad chunk": (get("/", "Transfer-Encoding: chunked") + b"zz\r\n", "400"),
+    "long line": (get("/" + "x" * 9000), "414"),
+    "long field": (get("/", "X: " + "x" * 9000), "431"),
+    "coding": (get("/", "Transfer-Encoding: gzip, chunked"), "501"),
+    "expectation": (get("/", "Expect: miracles"), "417"),
+    "version": (b"GET / HTTP/2.0\r\nHost: t\r\n\r\n", "505"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refused_request_is_answered_closed_and_never_reaches_the_application(serve, echo, name):
+    message, status = REFUSED[name]
+    client = serve(echo, access_log=True).dial()
+    client.send(get("/before") + message)
+    assert client.response().status == "200"
+    response = client.response()
+    assert response.status == status
+    assert response.get("Connection") == "close"
+    client.half_close()
+    assert client.ended
+    assert echo.calls == 1
+
+
+def test_a_client_reads_the_answer_while_it_still_sends(serve, echo):
+    client = serve(echo).dial()
+    client.send(get("/", "Content-Length: 99999999999"))
+    client.send(b"x" * 30_000)
+    assert client.response().status == "413"
+    client.send(b"x" * 30_000)
+    client.half_close()
+    assert client.ended
+
+
+def test_a_client_that_goes_on_sending_is_read_for_a_while_and_then_cut_off(serve, echo, clock, eventually):
+    site = serve(echo)
+    client = site.dial()
+    client.send(get("/", "Content-Length: 99999999999") + b"x" * 1_000_000)
+    assert client.response().status == "413"
+    for _ in range(8):  # never silent for long
+        client.send(b"x" * 100_000)
+        eventually(lambda: phases(site) in ([module.LINGER], []))
+        clock.advance(module.LINGER_SECONDS - 1)
+    eventually(lambda: not site.loop._connections)
+    assert echo.calls == 0
+
+
+# Slow clients
+
+
+def big(environ, start_response):
+    if environ["PATH_INFO"] == "/big":
+        start_response("200 OK", [("Content-Length", str(8 << 20))])
+        return [b"x" * (1 << 20)] * 8
+    start_response("200 OK", [("Content-Length", "5")])
+    return [b"small"]
+
+
+@pytest.mark.usefixtures("any_poller")
+def test_a_slow_reader_does_not_hold_its_neighbours(serve):
+    site = serve(big, threads=2)
+    slow = site.dial()
+    slow.send(get("/big") + get("/small"))
+    slow.until(b"\r\n\r\n")
+    for _ in range(10):
+        assert site.get().content == b"small"
+    assert slow.take(8 << 20) == b"x" * (8 << 20)
+    assert slow.response().content == b"small"
+
+
+def test_a_response_that_the_client_has_yet_to_take_holds_no_thread(serve, eventually):
+    site = serve(big, threads=1, response_buffer=1 << 30)
+    slow = [site.dial() for _ in range(4)]
+    for client in slow:
+        client.send(get("/big"))
+    eventually(lambda: phases(site) == [module.FLUSH] * 4)
+    assert site.get().content == b"small"
+    for client in reversed(slow):
+        assert client.response().content == b"x" * (8 << 20)
+
+
+# Deadlines
+
+
+def test_a_head_that_takes_too_long_is_408(serve, echo, clock, eventually):
+    site = serve(echo)
+    client = site.dial()
+    client.send(get("/")[:-1])
+    eventually(lambda: [c.begun for c in [*site.loop._connections.values()]] == [True])
+    clock.advance(SETTINGS.head_timeout + 1)
+    assert client.response().status == "408"
+    client.half_close()
+    assert client.ended
+    assert echo.calls == 0
+
+
+def test_a_second_head_that_takes_too_long_is_408(serve, echo, clock, eventually):
+    site = serve(echo)
+    client = site.dial()
+    client.send(get("/1") + b"GET")
+    assert client.response().status == "200"
+    eventually(lambda: [c.begun for c in [*site.loop._connections.values()]] == [True])
+    clock.advance(SETTINGS.head_timeout + 1)
+    assert client.response().status == "408"
+
+
+def test_content_that_takes_too_long_is_408(serve, echo, clock, eventually):
+    site = serve(echo)
+    client = site.dial()
+    client.send(post("/", b"x" * 5000)[:-1])
+    eventually(lambda: [c.body_size for c in [*site.loop._connections.values()]] == [4999])
+    clock.advance(SETTINGS.body_timeout + 5)  # ten seconds are earned by 5000 bytes
+    client.send(b"x")
+    assert client.response().status == "200"
+    client.send(post("/", b"x" * 5000)[:-1])
+    eventually(lambda: [c.body_size for c in [*site.loop._connections.values()]] == [4999])
+    clock.advance(SETTINGS.body_timeout + 11)
+    assert client.response().status == "408"
+    assert echo.calls == 1
+
+
+@pytest.mark.parametrize("requests", [0, 1])
+def test_a_client_that_sends_nothing_is_let_go(serve, echo, clock, requests, eventually):
+    site = serve(echo)
+    client = site.dial()
+    for _ in range(requests):
+        client.get()
+    eventually(lambda: site.loop._connections)
+    clock.advance((SETTINGS.keep_alive_timeout if requests else SETTINGS.head_timeout) + 1)
+    assert client.ended
+
+
+def test_a_client_that_takes_nothing_is_let_go(serve, clock, eventually):
+    site = serve(big, response_buffer=1 << 30)
+    site.dial().send(get("/big"))
+    eventually(lambda: phases(site) == [module.FLUSH])
+    clock.advance(SETTINGS.write_timeout + 1)
+    eventually(lambda: not site.loop._connections)
+
+
+def test_a_client_that_lingers_is_let_go(serve, echo, clock, eventually):
+    site = serve(echo)
+    client = site.dial()
+    client.send(b"GARBAGE\r\n\r\n")
+    assert client.response().status == "400"
+    eventually(lambda: phases(site) == [module.LINGER])
+    clock.advance(module.LINGER_SECONDS + 1)
+    eventually(lambda: not site.loop._connections)
+
+
+def test_an_application_has_no_deadline(serve, clock):
+    inside, go = threading.Event(), threading.Event()
+
+    def application(environ, start_response):
+        inside.set()
+        assert go.wait(20)
+        start_response("200 OK", [])
+        return [b"late"]
+
+    client = serve(application).dial()
+    client.send(get("/"))
+    assert inside.wait(20)
+    clock.advance(1000)
+    go.set()
+    assert client.response().content == b"late"
+
+
+# The stop
+
+
+def test_a_stop_finishes_what_is_in_the_application_and_closes_what_idles(serve, eventually):
+    inside, go = threading.Event(), threading.Event()
+
+    def application(environ, start_response):
+        if environ["PATH_INFO"] == "/slow":
+            inside.set()
+            assert go.wait(20)
+        start_response("200 OK", [("Content-Length", "4")])
+        return [b"done"]
+
+    site = serve(application)
+    idle, busy = site.dial(), site.dial()
+    assert idle.get().content == b"done"
+    busy.send(get("/slow"))
+    assert inside.wait(20)
+    site.server._worker.stop()
+    assert idle.ended
+    with socket.socket() as late:
+        eventually(lambda: late.connect_ex(site.address) != 0)
+    eventually(lambda: all(connection.closing for connection in [*site.loop._connections.values()]))
+    go.set()
+    response = busy.response()
+    assert response.content == b"done"
+    assert response.get("Connection") == "close"
+    assert busy.ended
+
+
+def test_a_stop_waits_for_a_request_that_has_begun_to_arrive(serve, echo, eventually):
+    site = serve(echo)
+    client, idle = site.dial(), site.dial()
+    idle.get()
+    client.send(post("/", b"body")[:-1])
+    eventually(lambda: module.BODY in phases(site))
+    site.server._worker.stop()
+    assert idle.ended
+    client.send(b"y")
+    response = client.response()
+    assert response.content == b"POST / body"[:-1] + b"y"
+    assert client.ended
+
+
+def test_a_stop_waits_for_a_client_to_take_its_response(serve, eventually):
+    site = serve(big)
+    client, idle = site.dial(), site.dial()
+    idle.get()
+    client.send(get("/big"))
+    client.until(b"\r\n\r\n")
+    site.server._worker.stop()
+    assert idle.ended
+    assert client.take(8 << 20) == b"x" * (8 << 20)
+    assert client.ended
+
+
+def test_a_stop_does_not_wait_for_ever(serve, clock, echo, eventually):
+    site = serve(echo)
+    client, idle = site.dial(), site.dial()
+    idle.get()
+    client.send(post("/", b"x" * 100_000)[:-1])
+    eventually(lambda: [c for c in [*site.loop._connections.values()] if c.body_size == 99_999])
+    site.server._worker.stop()
+    assert idle.ended
+    clock.advance(SETTINGS.graceful_timeout + 1)
+    assert client.ended

@@ -1,0 +1,121 @@
+"""Request content on its way: in memory, in a file, over the limit, on a full disk."""
+
+import errno
+import os
+import tempfile
+
+import pytest
+
+from wsgix.core.framing import CHUNKED
+from wsgix.facts.refusals import BODY_TOO_LARGE, Refusal
+from wsgix.server import request_body
+from wsgix.server.request_body import RequestBody, too_large
+from wsgix.wire.http1 import COMPLETE, NEED_MORE
+from wsgix.wire.limits import DEFAULT_LIMITS
+
+REQUEST_BUFFER = 256 * 1024
+
+
+@pytest.fixture
+def files(monkeypatch):
+    """The temporary files that were made."""
+    made = []
+    real = tempfile.TemporaryFile
+
+    def temporary_file(*args, **kwargs):
+        made.append(real(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(request_body.tempfile, "TemporaryFile", temporary_file)
+    return made
+
+
+@pytest.mark.parametrize("cut", range(13))
+def test_counted_content_is_whole_however_it_is_cut(cut):
+    body = RequestBody(10, DEFAULT_LIMITS, REQUEST_BUFFER)
+    data = b"0123456789GET"
+    steps = [body.feed(data[:cut], 0)]
+    if steps[-1] is NEED_MORE:
+        assert body.size == cut
+        steps.append(body.feed(data[cut:], 0))
+    assert steps[-1] is COMPLETE
+    last = data if len(steps) == 1 and cut == 13 else data[:cut] if len(steps) == 1 else data[cut:]
+    assert last[body.end :] == b"GET"[: len(last) - body.end]
+    assert body.size == 10
+    assert body.trailers == []
+    assert body.open().read() == b"0123456789"
+    body.close()
+
+
+def test_content_may_begin_behind_a_head():
+    body = RequestBody(3, DEFAULT_LIMITS, REQUEST_BUFFER)
+    assert body.feed(b"head|abc|next", 5) is COMPLETE
+    assert body.end == 8
+    assert body.open().read() == b"abc"
+
+
+def test_chunked_content_brings_its_trailers():
+    body = RequestBody(CHUNKED, DEFAULT_LIMITS, REQUEST_BUFFER)
+    assert body.feed(b"3\r\nabc\r\n2\r\nde\r", 0) is NEED_MORE
+    assert body.feed(b"\n0\r\nX-Sum: 5\r\n\r\nGET", 0) is COMPLETE
+    assert body.size == 5
+    assert body.trailers == [("X-Sum", "5")]
+    assert body.open().read() == b"abcde"
+
+
+def test_malformed_chunks_are_refused():
+    assert isinstance(RequestBody(CHUNKED, DEFAULT_LIMITS, REQUEST_BUFFER).feed(b"xyz\r\n", 0), Refusal)
+
+
+def test_what_the_buffer_holds_stays_in_memory(files):
+    body = RequestBody(REQUEST_BUFFER, DEFAULT_LIMITS, REQUEST_BUFFER)
+    assert body.feed(b"x" * REQUEST_BUFFER, 0) is COMPLETE
+    assert body.open().read() == b"x" * REQUEST_BUFFER
+    body.close()
+    assert files == []
+
+
+@pytest.mark.parametrize("step", [1 << 12, 1 << 16, 1 << 22])
+def test_larger_content_goes_to_a_file_that_is_closed_with_it(files, step):
+    data = os.urandom(REQUEST_BUFFER * 2 + 1)
+    body = RequestBody(len(data), DEFAULT_LIMITS, REQUEST_BUFFER)
+    for at in range(0, len(data), step):
+        done = body.feed(data[at : at + step], 0)
+    assert done is COMPLETE
+    stream = body.open()
+    assert stream.read() == data
+    assert len(files) == 1
+    body.close()
+    assert files[0].closed
+
+
+def test_content_that_was_given_up_closes_its_file(files):
+    body = RequestBody(REQUEST_BUFFER * 4, DEFAULT_LIMITS, REQUEST_BUFFER)
+    assert body.feed(b"x" * (REQUEST_BUFFER + 1), 0) is NEED_MORE
+    body.close()
+    assert files[0].closed
+
+
+def test_a_file_that_cannot_be_made_is_an_os_error(monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(request_body.tempfile, "TemporaryFile", full)
+    body = RequestBody(REQUEST_BUFFER * 4, DEFAULT_LIMITS, REQUEST_BUFFER)
+    with pytest.raises(OSError, match="No space"):
+        body.feed(b"x" * (REQUEST_BUFFER + 1), 0)
+    body.close()
+
+
+@pytest.mark.parametrize(
+    ("framing", "refusal"),
+    [(0, None), (CHUNKED, None), (10, None), (11, BODY_TOO_LARGE), (1 << 62, BODY_TOO_LARGE)],
+)
+def test_a_declared_length_over_the_limit_is_refused_at_once(framing, refusal):
+    assert too_large(framing, DEFAULT_LIMITS._replace(body=10)) is refusal
+
+
+def test_chunks_over_the_limit_are_refused_when_they_begin():
+    body = RequestBody(CHUNKED, DEFAULT_LIMITS._replace(body=10), REQUEST_BUFFER)
+    assert body.feed(b"5\r\nabcde\r\n6\r\n", 0) is BODY_TOO_LARGE
+    assert body.size == 5

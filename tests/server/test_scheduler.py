@@ -1,0 +1,290 @@
+"""Leader, spares and watchdog: inline when fast, on threads when slow, never too many, asleep when idle."""
+
+import threading
+
+import pytest
+
+from wsgix.core.framing import KEEP
+from wsgix.server import loop as loop_module
+from wsgix.server import scheduler as module
+from wsgix.server.poller import make_poller
+from wsgix.server.scheduler import Scheduler
+
+PATIENCE = 20.0
+
+
+class Gate:
+    """An application whose calls wait at a gate; it knows how many are inside, and on which threads."""
+
+    def __init__(self):
+        self.open = threading.Event()
+        self.lock = threading.Lock()
+        self.inside = self.most = 0
+        self.paths = []
+        self.threads = []
+
+    def __call__(self, environ, start_response):
+        with self.lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            self.paths.append(environ["PATH_INFO"])
+            self.threads.append(threading.current_thread())
+        if environ["PATH_INFO"] != "/fast" and not self.open.wait(PATIENCE):
+            raise AssertionError("the gate stayed shut")
+        with self.lock:
+            self.inside -= 1
+        start_response("200 OK", [("Content-Length", "4")])
+        return [b"done"]
+
+
+@pytest.fixture
+def gate():
+    made = Gate()
+    yield made
+    made.open.set()
+
+
+@pytest.fixture
+def patient_watchdog(monkeypatch):
+    """A watchdog that never finds a call slow."""
+    monkeypatch.setattr(module, "WATCH_SECONDS", 1000.0)
+    monkeypatch.setattr(module, "_SLOW_SECONDS", 1000.0)
+
+
+def send(client, path="/"):
+    client.send(f"GET {path} HTTP/1.1\r\nHost: t\r\n\r\n".encode("ascii"))
+
+
+def own_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "wsgix"]
+
+
+@pytest.mark.usefixtures("patient_watchdog")
+def test_fast_calls_run_on_the_leader_and_no_other_thread_starts(serve, gate):
+    site = serve(gate)
+    for _ in range(20):
+        assert site.get("/fast").content == b"done"
+    assert len(set(gate.threads)) == 1
+    assert own_threads() == [gate.threads[0]]
+
+
+def test_a_call_that_blocks_does_not_stop_others(serve, gate, eventually):
+    site = serve(gate)
+    slow = site.dial()
+    send(slow)
+    eventually(lambda: gate.inside == 1)
+    for _ in range(20):
+        assert site.get("/fast").content == b"done"
+    assert gate.inside == 1
+    gate.open.set()
+    assert slow.response().content == b"done"
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_never_more_than_the_allowed_number_are_inside_and_all_are_served(serve, gate, threads, eventually):
+    site = serve(gate, threads=threads)
+    clients = [site.dial() for _ in range(threads + 4)]
+    for client in clients:
+        send(client)
+    eventually(lambda: gate.inside == threads)
+    eventually(lambda: len(site.loop.scheduler._waiting) == 4)
+    assert gate.inside == threads
+    gate.open.set()
+    for client in clients:
+        assert client.response().content == b"done"
+    assert gate.most == threads
+    assert len(own_threads()) <= threads + 1
+
+
+def test_with_one_thread_requests_are_accepted_and_served_in_order(serve, gate, eventually):
+    site = serve(gate, threads=1)
+    clients = []
+    for index in range(5):
+        clients.append(site.dial())
+        send(clients[-1], f"/{index}")
+        eventually(lambda: gate.inside + len(site.loop.scheduler._waiting) == len(clients))
+    gate.open.set()
+    for client in clients:
+        assert client.response().content == b"done"
+    assert gate.paths == ["/0", "/1", "/2", "/3", "/4"]
+    assert gate.most == 1
+
+
+def test_after_slow_calls_the_lead_is_given_away_before_the_call(serve, gate, monkeypatch, eventually):
+    monkeypatch.setattr(module, "WATCH_SECONDS", 1000.0)  # the watchdog does not do it
+    site = serve(gate)
+    site.loop.scheduler._average = 1.0
+    slow = [site.dial() for _ in range(3)]
+    for client in slow:
+        send(client)
+    eventually(lambda: gate.inside == 3)
+    assert site.get("/fast").content == b"done"
+    assert len(set(gate.threads)) == 4
+    gate.open.set()
+    for client in slow:
+        assert client.response().content == b"done"
+
+
+def test_fast_calls_win_the_lead_back(serve, gate, monkeypatch):
+    monkeypatch.setattr(module, "WATCH_SECONDS", 1000.0)
+    site = serve(gate)
+    scheduler = site.loop.scheduler
+    scheduler._average = module._MOST_SECONDS
+    before = scheduler.calls
+    for _ in range(2000):
+        site.get("/fast")
+        if scheduler.calls > before:
+            break
+    assert scheduler.calls > before
+
+
+def test_without_further_threads_the_server_serves_with_what_there_is(serve, gate, monkeypatch, eventually):
+    site = serve(gate)
+
+    def no_thread(self):
+        raise RuntimeError("can't start new thread")
+
+    assert site.get("/fast").content == b"done"
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    site.loop.scheduler._spares.clear()
+    slow, fast = site.dial(), site.dial()
+    send(slow)
+    eventually(lambda: gate.inside == 1)
+    send(fast, "/fast")
+    gate.open.set()
+    assert slow.response().content == b"done"
+    assert fast.response().content == b"done"
+
+
+def test_an_idle_server_sleeps_until_it_is_called(serve, gate, monkeypatch, eventually):
+    class CountingPoller:
+        def __init__(self):
+            self._poller = make_poller()
+            self.waits = []
+            self.inside = False
+
+        def __getattr__(self, name):
+            return getattr(self._poller, name)
+
+        def poll(self, timeout=None):
+            self.waits.append(timeout)
+            self.inside = True
+            try:
+                return self._poller.poll(timeout)
+            finally:
+                self.inside = False
+
+    monkeypatch.setattr(loop_module, "make_poller", CountingPoller)
+    site = serve(gate)
+    poller, scheduler = site.loop._poller, site.loop.scheduler
+
+    def asleep():
+        return poller.inside and poller.waits[-1] is None and not scheduler._watching
+
+    eventually(asleep)
+    assert site.get("/fast").content == b"done"
+    eventually(asleep)
+    count = len(poller.waits)
+    # A connection that idles wakes the server once a second, for its deadline.
+    client = site.dial()
+    send(client, "/fast")
+    assert client.response().content == b"done"
+    eventually(lambda: poller.inside and not scheduler._watching)
+    assert all(wait is None or wait > 0.1 for wait in poller.waits[count + 2 :])
+
+
+# By itself, with a room that a test controls
+
+
+class Room:
+    """A loop that runs one connection, and stops its scheduler's moves at chosen points."""
+
+    def __init__(self):
+        self.scheduler = None
+        self.log = []
+        self.led = threading.Semaphore(0)
+        self.on_lead = self.on_respond = self.on_let_go = lambda *_: None
+
+    def lead(self, member):
+        self.log.append(("lead", member))
+        self.led.release()
+        self.on_lead(member)
+
+    def respond(self, connection):
+        self.on_respond(connection)
+        return KEEP
+
+    def take_back(self, connection, outcome):
+        self.log.append(("take back", connection))
+
+    def let_go(self, connection):
+        self.log.append(("let go", connection))
+        self.on_let_go(connection)
+
+
+@pytest.fixture
+def room():
+    made = Room()
+    made.scheduler = Scheduler(made, 8)
+    yield made
+    made.scheduler.stop()
+    made.scheduler.join(PATIENCE)
+    assert not any(thread.is_alive() for thread in made.scheduler._started)
+
+
+def test_a_call_that_ends_while_its_lead_is_taken_leaves_one_leader(room):
+    """The call returns while the watchdog is about to name the new leader: both must agree who leads."""
+    scheduler = room.scheduler
+    taken, returned = threading.Event(), threading.Event()
+    leads = []
+    first = scheduler._leader
+
+    def on_lead(member):
+        if member is first:
+            assert scheduler.run("connection", member) is None
+            leads.append(scheduler.leads(member))
+            returned.set()
+
+    room.on_lead = on_lead
+    room.on_respond = lambda _: taken.wait(PATIENCE)
+
+    def on_let_go(_):
+        taken.set()
+        returned.wait(0.2)  # with the lead half moved, the call has time to return; it must not get far
+
+    room.on_let_go = on_let_go
+    watcher = threading.Thread(target=scheduler.watch)
+    scheduler.start()
+    watcher.start()
+    assert returned.wait(PATIENCE)
+    assert leads == [False]
+    scheduler.stop()
+    watcher.join()
+
+
+def test_a_spare_that_is_not_needed_after_all_ends_with_the_others(room):
+    """The call has just ended, and with it the server: the thread called to take over must end as well."""
+    scheduler = room.scheduler
+
+    class Claim(list):
+        def pop(self):
+            scheduler.stop() if not scheduler._lock.locked() else setattr(scheduler, "_stopped", True)
+            raise IndexError
+
+    scheduler._leader.claim = Claim(["connection"])
+    scheduler._take_lead()
+    scheduler.stop()
+    scheduler.join(2.0)
+    assert not any(thread.is_alive() for thread in scheduler._started)
+
+
+def test_the_average_follows_the_calls_and_one_slow_call_is_forgiven(room):
+    scheduler = room.scheduler
+    for _ in range(100):
+        scheduler.note_duration(0.0001 * 7, 7)
+    assert scheduler._average == pytest.approx(0.0001, rel=0.01)
+    scheduler.note_duration(3600.0, 1)
+    assert scheduler._average < module._SLOW_SECONDS
+    for _ in range(100):
+        scheduler.note_duration(3600.0, 1)
+    assert scheduler._average > module._SLOW_SECONDS
