@@ -1,6 +1,13 @@
-"""What all tests share: Hypothesis draws the same examples every time, keeps no file and knows no clock."""
+"""What all tests share: how Hypothesis draws its examples, and that processes heed an interrupt."""
+
+import signal
 
 from hypothesis import settings
 
+# The same examples every time, no file, no clock.
 settings.register_profile("wsgix", derandomize=True, deadline=None, database=None)
 settings.load_profile("wsgix")
+
+# A shell lets commands in the background ignore SIGINT, and the processes that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

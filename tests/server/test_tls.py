@@ -406,6 +406,19 @@ def test_leaving_tls_does_not(pair):
         client.recv(100)
 
 
+@pytest.mark.parametrize("how", ["cut off", "reset"])
+def test_nor_does_cutting_off_or_asking_for_a_reset(pair, how):
+    server, client = pair()
+    if how == "cut off":
+        server.shutdown(socket.SHUT_RDWR)
+    else:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    server.close()
+    client.settimeout(20)
+    with pytest.raises((ssl.SSLEOFError, ConnectionResetError)):
+        client.recv(100)
+
+
 def test_what_was_cut_short_is_not_followed_by_close_notify(pair):
     server, client = pair()
     data = b"x" * (1 << 20)

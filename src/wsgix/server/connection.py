@@ -26,6 +26,7 @@ from wsgix.wire.limits import Limits
 
 if TYPE_CHECKING:
     from wsgix.server.certificates import Certificates
+    from wsgix.server.lent_tls import LentTLSSocket
     from wsgix.server.trust import Trust
     from wsgix.wire.proxy_protocol import ProxyHeader
 
@@ -164,7 +165,7 @@ class Connection:
         self._start = 0
         self._body: RequestBody | None = None
         self.streamed: StreamedBody | None = None
-        self.lent: LentSocket | None = None
+        self.lent: LentSocket | LentTLSSocket | None = None
         self.is_answering = False
         self.outbox: bytearray | memoryview = bytearray()
         self._stalled: Lock | None = None
@@ -238,7 +239,7 @@ class Connection:
                 return refusal
             self.client = environ.get("REMOTE_ADDR", "")
         environ["wsgi.early_hints"] = self._early_hints
-        if "HTTP_UPGRADE" in environ and self.is_plain:
+        if "HTTP_UPGRADE" in environ:
             self._lend(environ)
         self.environ = environ
         self.wish = reader.wish
@@ -313,7 +314,12 @@ class Connection:
 
     def _lend(self, environ: Environ) -> None:
         """Offer the socket to an application that the client asks to speak another protocol."""
-        self.lent = LentSocket(self.socket)
+        if self.is_plain:
+            self.lent = LentSocket(self.socket)
+        else:
+            from wsgix.server.lent_tls import LentTLSSocket
+
+            self.lent = LentTLSSocket(self.socket)  # type: ignore[arg-type]  # begin_tls put it there
         # gunicorn's name is the one that the WebSocket libraries for WSGI look for.
         environ["wsgix.socket"] = environ["gunicorn.socket"] = self.lent
 
@@ -376,7 +382,8 @@ class Connection:
         if self.lent is not None:
             self.lent.close()
             self.lent = None
-            self.socket.setblocking(False)  # blocking is a property that duplicates share
+            if self.is_plain:
+                self.socket.setblocking(False)  # blocking is a property that duplicates share
 
     # Out: on the thread that owns the connection
 

@@ -7,6 +7,7 @@ are the scheduler's.
 import contextlib
 import errno
 import logging
+import math
 import socket
 import struct
 import time
@@ -65,6 +66,8 @@ _BURST: Final = 32
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER: on, zero seconds. Closing then resets the connection."""
 
+_BEFORE_REQUEST: Final = (PROXY, HANDSHAKE, HEAD)
+
 _SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Of descriptors or memory: `accept` fails at once, and would fail again at once."""
 
@@ -119,7 +122,7 @@ class Loop:
         self._polling = False
         self._now = time.monotonic()
         self._next_sweep = 0.0
-        self._stop_deadline: float | None = None
+        self._stop_deadline = math.inf
         self._stopping = False
         self._accepting = True
         self._resume_accepting = self._next_warning = 0.0
@@ -168,10 +171,10 @@ class Loop:
         idle = not self._connections and self._accepting and not self._stopping
         timeout = None if idle else max(0.0, self._next_sweep - self._now)
         self._polling = True
-        # Whoever returns a connection after this looks at `_polling` and ends the wait.
-        self._events.extend(
-            self._poller.poll(0 if self._returned or self._stalled or self._ready else timeout)
-        )
+        # Whoever hands over a connection after this looks at `_polling` and ends the wait.
+        if self._returned or self._stalled or self._ready or self._events:
+            timeout = 0
+        self._events.extend(self._poller.poll(timeout))
         self._polling = False
 
     def _dispatch(self, fd: int, events: int, member: Member) -> bool:
@@ -279,8 +282,10 @@ class Loop:
             connection.socket = tls.raw
             self._refuse(connection, PLAIN_HTTP)
         elif state is Handshake.FAILED:
-            _log.info("no TLS handshake with %s: %s", connection.client, tls.fault)
-            self._close(connection)
+            _log.info("no TLS handshake with %s: %s", connection.name, tls.fault)
+            # A reset would take the alert from the client.
+            connection.socket = tls.raw
+            self._linger(connection)
         else:
             connection.end_handshake(tls.variables())
             connection.phase = HEAD
@@ -575,16 +580,27 @@ class Loop:
 
     def _wind_down(self) -> bool:
         """Finish what was begun, after `stop`; True when nothing is left."""
-        if self._stop_deadline is None:
-            self._stop_deadline = self._now + self._settings.graceful_timeout
+        if self._listeners:
+            self._stop_accepting()
+            self._next_sweep = self._now  # for those who said nothing, the next look is the last
+            return not self._connections
+        for connection in [*self._connections.values()]:
+            if connection.phase in _BEFORE_REQUEST and not connection.has_unread:
+                self._close(connection)
+        return not self._connections or self._now >= self._stop_deadline
+
+    def _stop_accepting(self) -> None:
+        """Close the listeners, and look once more whether a request has arrived anywhere."""
+        self._stop_deadline = min(self._stop_deadline, self._now + self._settings.graceful_timeout)
+        for listener, template in self._listeners.values():
+            self._accept(listener, template)  # who waits in the backlog was let in by the system
         self._listen(False)
         while self._listeners:
             self._listeners.popitem()[1][0].close()
-        for connection in [*self._connections.values()]:
+        for connection in self._connections.values():
             connection.closing = True
-            if connection.phase is HEAD and not connection.has_unread:
-                self._close(connection)
-        return not self._connections or self._now >= self._stop_deadline
+            if connection.phase is HEAD:
+                self._events.append((connection.fd, READ))
 
     def _finish(self) -> None:
         for connection in [*self._connections.values()]:

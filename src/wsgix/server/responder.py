@@ -311,6 +311,10 @@ class Responder(Exchange):
         else:
             super().handle_error()
 
+    def _lose_client(self, error: BaseException) -> None:
+        super()._lose_client(error)
+        _log.info("the response ended early, %s: %s", error, self.name)
+
     def log_exception(self, exc_info: ExcInfo) -> None:
         """Log a traceback below the request line; a client's fault is one line."""
         if self._refusal is not INTERNAL_ERROR:

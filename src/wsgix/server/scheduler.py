@@ -90,6 +90,7 @@ class Scheduler:
         self._waiting: deque[Connection] = deque()
         self._running = 0
         self._written_off: set[int] = set()
+        self._retired: set[int] = set()
         self._away = 0
         self._calls = 0
         self._calls_seen = 0
@@ -174,6 +175,7 @@ class Scheduler:
                 ident = threading.get_ident()
                 if ident in self._written_off:
                     self._written_off.discard(ident)
+                    self._retired.add(ident)
                     return
                 if not self._waiting:
                     self._running -= 1
@@ -254,6 +256,9 @@ class Scheduler:
                 return
             self._lead(member)
             with self._lock:
+                if member.ident in self._retired:  # others have taken its place
+                    self._retired.discard(member.ident)
+                    return
                 self._dismiss(member)
 
     def _lead(self, member: Member) -> None:
@@ -268,8 +273,8 @@ class Scheduler:
             return
 
     def _dismiss(self, member: Member) -> None:
-        """Let *member* wait, or end if there is nothing to wait for any more; under the lock."""
-        if self._stopped:
+        """Let *member* wait, or end if there is nothing to wait for, or enough who do; under the lock."""
+        if self._stopped or len(self._spares) > self._threads:
             member.stop = True
             member.signal.release()
         else:

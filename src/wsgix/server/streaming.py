@@ -113,6 +113,8 @@ class StreamedBody(io.RawIOBase):
                 data = self._connection.socket.recv(RECEIVE_SIZE)
             except BlockingIOError:
                 continue
+            except OSError as error:
+                raise IncompleteBody(*error.args) from None
             if not data:
                 raise IncompleteBody("the client closed the connection before the end of its request")
             self._received += len(data)

@@ -1,0 +1,326 @@
+"""The server over TLS, with curl and Python's client: requests, ends, slow and wrong beginnings."""
+
+import contextlib
+import hashlib
+import shutil
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+from tests.server.authority import client_context, names_shown, write_authority, write_certificate
+
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/environ":
+        names = (
+            "wsgi.url_scheme",
+            "HTTPS",
+            "SSL_PROTOCOL",
+            "SSL_CLIENT_VERIFY",
+            "SSL_CLIENT_S_DN",
+            "HTTP_SSL_CLIENT_VERIFY",
+        )
+        content = "\n".join(f"{name}={environ.get(name)}" for name in names).encode("latin-1")
+    elif path == "/digest":
+        content = hashlib.sha256(environ["wsgi.input"].read()).hexdigest().encode()
+    elif path.startswith("/large"):
+        content = bytes(range(256)) * (int(path[6:]) // 256)
+    elif path == "/file":
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](open(__file__, "rb"))
+    elif path == "/broken":
+        start_response("200 OK", [])
+        return broken()
+    else:
+        content = b"hello"
+    start_response("200 OK", [("Content-Length", str(len(content)))])
+    return [content]
+
+
+def broken():
+    yield b"x" * 100
+    raise ZeroDivisionError
+
+
+class Site:
+    """A server over TLS, and how to reach it."""
+
+    def __init__(self, served, directory):
+        self.served = served
+        self.url = served.url
+        self.port = int(served.url.rpartition(":")[2])
+        self.directory = directory
+        self.roots = write_authority(directory)
+
+    def dial_raw(self, receive_buffer=None):
+        raw = socket.socket()
+        raw.settimeout(20)
+        if receive_buffer is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        raw.connect(("127.0.0.1", self.port))
+        return raw
+
+    @contextlib.contextmanager
+    def dial(self, receive_buffer=None):
+        with self.dial_raw(receive_buffer) as raw:
+            with client_context().wrap_socket(
+                raw, server_hostname="localhost", suppress_ragged_eofs=False
+            ) as connected:
+                yield connected
+
+    def curl(self, *arguments):
+        result = subprocess.run(
+            ["curl", "-sS", "--max-time", "60", "--cacert", self.roots, *arguments], capture_output=True
+        )
+        assert result.returncode == 0, result.stderr.decode()
+        return result.stdout
+
+
+@pytest.fixture
+def site(serve, tmp_path):
+    """Serve `application` over TLS: `site(**settings)`."""
+
+    def start(**settings):
+        chain, key = write_certificate(tmp_path, "localhost", "127.0.0.1")
+        served = serve(application, certfile=chain, keyfile=key, **settings)
+        return Site(served, tmp_path)
+
+    return start
+
+
+def ask(connected, target, *fields, version="1.1"):
+    connected.sendall(
+        "\r\n".join([f"GET {target} HTTP/{version}", "Host: localhost", *fields, "", ""]).encode()
+    )
+
+
+def rest(connected):
+    data = b""
+    while more := connected.recv(65536):
+        data += more
+    return data
+
+
+needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+
+
+# Requests
+
+
+@needs_curl
+def test_the_environ_tells_of_tls(site):
+    here = site()
+    assert here.url.startswith("https://")
+    told = here.curl("-H", "SSL-Client-Verify: SUCCESS", here.url + "/environ").decode().split("\n")
+    assert told[:2] == ["wsgi.url_scheme=https", "HTTPS=on"]
+    assert told[2].startswith("SSL_PROTOCOL=TLSv1.")
+    assert told[3:] == ["SSL_CLIENT_VERIFY=None", "SSL_CLIENT_S_DN=None", "HTTP_SSL_CLIENT_VERIFY=SUCCESS"]
+
+
+@needs_curl
+def test_the_environ_tells_of_the_client_certificate(site, tmp_path):
+    here = site(ca_certs=write_authority(tmp_path), client_certs="optional")
+    chain, key = write_certificate(tmp_path, "ada@acme.test", file="client")
+    told = here.curl("--cert", chain, "--key", key, here.url + "/environ").decode()
+    assert "SSL_CLIENT_VERIFY=SUCCESS\nSSL_CLIENT_S_DN=OU=Testing cert " in told
+    assert "SSL_CLIENT_VERIFY=NONE\n" in here.curl(here.url + "/environ").decode()
+
+
+@needs_curl
+@pytest.mark.parametrize("size", [1, 65536, 5_000_000])
+@pytest.mark.parametrize("stream", [False, True], ids=["collected", "streamed"])
+def test_uploads_arrive_whole(site, tmp_path, size, stream):
+    here = site(stream_requests=stream)
+    content = tmp_path / "content"
+    content.write_bytes(b"\0\xff" * (size // 2) + b"x" * (size % 2))
+    digest = hashlib.sha256(content.read_bytes()).hexdigest().encode()
+    assert here.curl("-T", str(content), here.url + "/digest") == digest
+    assert here.curl("-T", str(content), "-H", "Transfer-Encoding: chunked", here.url + "/digest") == digest
+
+
+@needs_curl
+def test_downloads_arrive_whole(site):
+    here = site()
+    expected = bytes(range(256)) * (5_000_192 // 256)
+    assert here.curl(here.url + "/large5000192") == expected
+    with open(__file__, "rb") as file:
+        assert here.curl(here.url + "/file") == file.read()
+
+
+def test_a_large_response_reaches_a_client_that_reads_in_small_pieces(site):
+    here = site()
+    with here.dial(receive_buffer=1) as connected:
+        ask(connected, "/large3000064", "Connection: close")
+        received = b"".join(iter(lambda: connected.recv(1000), b""))
+    assert received.endswith(bytes(range(256)))
+    assert len(received.partition(b"\r\n\r\n")[2]) == 3000064
+
+
+def test_requests_may_follow_each_other_and_be_pipelined(site):
+    here = site()
+    with here.dial() as connected:
+        for _ in range(3):
+            ask(connected, "/")
+            assert connected.recv(65536).endswith(b"\r\n\r\nhello")
+        for _ in range(20):
+            ask(connected, "/")
+        ask(connected, "/", "Connection: close")
+        assert rest(connected).count(b"hello") == 21
+
+
+def test_a_request_may_come_in_pieces(site):
+    here = site()
+    with here.dial() as connected:
+        for byte in b"GET / HTTP/1.1\r\nHost: a\r\n\r\n":
+            connected.send(bytes([byte]))
+        assert connected.recv(65536).endswith(b"hello")
+
+
+# The end
+
+
+def test_the_last_response_is_followed_by_close_notify(site):
+    with site().dial() as connected:
+        ask(connected, "/", "Connection: close")
+        assert rest(connected).endswith(b"hello")
+
+
+def test_a_refusal_reaches_the_client_with_close_notify(site):
+    with site().dial() as connected:
+        connected.sendall(b"GET /\x01 HTTP/1.1\r\n\r\n" + b"x" * 100_000)
+        assert rest(connected).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_response_cut_short_is_not_followed_by_close_notify(site):
+    with site().dial() as connected:
+        ask(connected, "/broken", version="1.0")
+        with pytest.raises((ssl.SSLEOFError, ConnectionResetError)):
+            rest(connected)
+
+
+def send_last(here, data):
+    """Send *data* and close_notify in one piece; return what comes back, once it ends with close_notify."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    received = b""
+    with here.dial_raw() as raw:
+        for act in (client.do_handshake, lambda: client.write(data)):
+            while True:
+                try:
+                    act()
+                    break
+                except ssl.SSLWantReadError:
+                    raw.sendall(outgoing.read())
+                    incoming.write(raw.recv(65536))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.unwrap()
+        raw.sendall(outgoing.read())
+        while True:
+            try:
+                if not (more := client.read(65536)):
+                    return received
+                received += more
+            except ssl.SSLZeroReturnError:
+                return received
+            except ssl.SSLWantReadError:
+                data = raw.recv(65536)
+                assert data, "the connection ended without close_notify"
+                incoming.write(data)
+
+
+def test_a_client_that_ends_its_side_gets_its_answer(site):
+    assert send_last(site(), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").endswith(b"hello")
+
+
+@pytest.mark.parametrize("politely", [False, True], ids=["without close_notify", "with close_notify"])
+def test_an_upload_cut_short_never_reaches_the_application(serve, tmp_path, eventually, politely):
+    called = []
+
+    def recorder(environ, start_response):
+        called.append(environ)
+        return application(environ, start_response)
+
+    chain, key = write_certificate(tmp_path, "localhost")
+    served = serve(recorder, certfile=chain, keyfile=key)
+    here = Site(served, tmp_path)
+    upload = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf"
+    if politely:
+        assert send_last(here, upload).startswith(b"HTTP/1.1 400 ")
+    else:
+        with here.dial() as connected:
+            connected.sendall(upload)
+            socket.socket.shutdown(connected, socket.SHUT_WR)
+            with contextlib.suppress(ssl.SSLError, ConnectionError):
+                assert not rest(connected)
+    eventually(lambda: not served.loop._connections)
+    assert not called
+
+
+# Beginnings
+
+
+@needs_curl
+def test_a_request_without_tls_is_told_so(site):
+    here = site()
+    answer = here.curl("-i", here.url.replace("https:", "http:"))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\nConnection: close\r\n" in answer
+    assert b"https" in answer.lower()
+
+
+def test_a_required_client_certificate_is_asked_for_by_an_alert(site, tmp_path):
+    here = site(ca_certs=write_authority(tmp_path), client_certs="required")
+    with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+        ask_once(here)
+
+
+def ask_once(here):
+    with here.dial() as connected:
+        ask(connected, "/")
+        return rest(connected)
+
+
+def test_slow_handshakes_are_given_up_and_disturb_nobody(site, serve, clock, eventually):
+    here = site()
+    hello = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        client_context().wrap_bio(ssl.MemoryBIO(), hello, server_hostname="localhost").do_handshake()
+    hello = hello.read()
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(here.dial_raw()) for _ in range(30)]
+        for number, raw in enumerate(slow):
+            raw.sendall([b"", hello[:1], hello[:-100]][number % 3])
+        eventually(lambda: len(here.served.loop._connections) == len(slow))
+        with here.dial() as connected:
+            ask(connected, "/", "Connection: close")
+            assert rest(connected).endswith(b"hello")
+        clock.advance(9)
+        with here.dial() as connected:
+            ask(connected, "/", "Connection: close")
+            assert rest(connected).endswith(b"hello")
+        assert len(here.served.loop._connections) >= len(slow)
+        clock.advance(1.5)
+        for raw in slow:
+            with contextlib.suppress(ConnectionResetError):
+                assert raw.recv(100) == b""
+    serve.stop()  # while its clock is still ahead
+
+
+# Certificates
+
+
+def test_new_certificates_are_for_new_connections(site, tmp_path):
+    here = site()
+    with here.dial() as old:
+        ask(old, "/")
+        assert old.recv(65536).endswith(b"hello")
+        write_certificate(tmp_path, "localhost", "renewed.test")
+        here.served.server._worker.reload_certificates()
+        with here.dial() as new:
+            assert "renewed.test" in names_shown(new)
+        ask(old, "/")
+        assert old.recv(65536).endswith(b"hello")
+        assert "renewed.test" not in names_shown(old)
