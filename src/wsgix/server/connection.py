@@ -72,7 +72,7 @@ class Common(NamedTuple):
     limits: Limits
     on_stall: "Callable[[Connection], object]"
     """Called, on any thread, with a connection whose client does not take what it is sent."""
-    waiting: "Callable[[Callable[[], Any]], Any]"
+    waiting: "Callable[[Connection, Callable[[], Any]], Any]"
     """Calls what waits for a client, on the thread of an application, which others may use meanwhile."""
     may_wait: "Callable[[], bool]"
     """Tells whether another thread of an application may wait for a client."""
@@ -281,7 +281,7 @@ class Connection:
 
     def wait_for_content(self, wait: "Callable[[], bytes]") -> bytes:
         """Call *wait*, which waits for more content, while others use this thread's turn."""
-        content: bytes = self._common.waiting(wait)
+        content: bytes = self._common.waiting(self, wait)
         return content
 
     def unread(self) -> bytes:
@@ -409,7 +409,7 @@ class Connection:
             self.flush_meanwhile()
         # Waiting keeps the application from producing more; behind the last block there is no more.
         if not is_last and len(self.outbox) > self._common.settings.response_buffer:
-            self._common.waiting(self._wait_for_client)
+            self._common.waiting(self, self._wait_for_client)
         if self.lost is not None:
             raise ConnectionAbortedError(*self.lost.args)
 

@@ -28,7 +28,7 @@ _CHECK_SECONDS: Final = 0.1
 """Between looks at calls that may take too long."""
 
 _MOST_AWAY: Final = 64
-"""Threads that may wait for slow clients beside those that are inside the application."""
+"""Threads that may wait for slow clients, beside those that are inside the application."""
 
 _SLOW_SECONDS: Final = 0.001
 _WEIGHT: Final = 1 / 8
@@ -91,7 +91,7 @@ class Scheduler:
         self._running = 0
         self._written_off: set[int] = set()
         self._retired: set[int] = set()
-        self._away = 0
+        self._away: dict[Connection, None] = {}  # the first has waited for longest
         self._calls = 0
         self._calls_seen = 0
         self._average = 0.0
@@ -196,30 +196,34 @@ class Scheduler:
 
     def may_wait(self) -> bool:
         """Tell whether another thread may wait for a client without taking a turn."""
-        return self._away < _MOST_AWAY
+        return len(self._away) < _MOST_AWAY
 
-    def waiting(self, wait: Callable[[], Any]) -> Any:
-        """Call *wait*, which waits for a client, and count this thread as free meanwhile.
+    def waiting(self, connection: Connection, wait: Callable[[], Any]) -> Any:
+        """Call *wait*, which waits for the client of *connection*, and count this thread as free meanwhile.
 
-        On a thread that is inside an application. Slow clients cost threads then, but no turns: up to
-        `_MOST_AWAY` of them.
+        On a thread that is inside an application. Slow clients cost threads then, but no turns. With more
+        than `_MOST_AWAY` of them, the one that has made its thread wait for longest is cut off.
         """
-        is_away = self._step_aside()
+        is_away = self._step_aside(connection)
         try:
             return wait()
         finally:
             if is_away:
                 with self._lock:
-                    self._away -= 1
+                    self._away.pop(connection, None)
                     self._running += 1
 
-    def _step_aside(self) -> bool:
+    def _step_aside(self, connection: Connection) -> bool:
         if self._leader.ident == threading.get_ident():
             self._take_lead()
         with self._lock:
-            if self._leader.ident == threading.get_ident() or self._away >= _MOST_AWAY:
-                return False
-            self._away += 1
+            if self._leader.ident == threading.get_ident():
+                return False  # no other thread can lead
+            if len(self._away) >= _MOST_AWAY:
+                longest = next(iter(self._away))
+                del self._away[longest]
+                longest.cut_off()
+            self._away[connection] = None
             self._running -= 1
             waiting = self._waiting.popleft() if self._waiting else None
         if waiting is not None:
@@ -244,7 +248,7 @@ class Scheduler:
             thread.start()
         except RuntimeError:  # no more threads to be had: serve with what there is
             return False
-        self._started.append(thread)
+        self._started = [*filter(threading.Thread.is_alive, self._started), thread]
         return True
 
     def _live(self, member: Member) -> None:
