@@ -18,7 +18,9 @@ from wsgix.wire.limits import DEFAULT_LIMITS
 
 SETTINGS = make_settings()
 REQUEST_BUFFER = SETTINGS.request_buffer
-COMMON = Common(SETTINGS, DEFAULT_LIMITS, lambda connection: None, lambda connection, wait: wait(), lambda: True)
+COMMON = Common(
+    SETTINGS, DEFAULT_LIMITS, lambda connection: None, lambda connection, wait: wait(), lambda: True
+)
 
 
 @pytest.fixture

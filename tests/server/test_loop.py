@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from wsgix.server import loop as module
+from wsgix.server.connection import Connection
 from wsgix.server.poller import SelectorPoller, make_poller
 from wsgix.server.settings import make_settings
 
@@ -659,3 +660,44 @@ def test_a_stop_does_not_wait_for_ever(serve, clock, echo, eventually):
     assert idle.ended
     clock.advance(SETTINGS.graceful_timeout + 1)
     assert client.ended
+
+
+@pytest.mark.parametrize("length", [[], [("Content-Length", "6400")]], ids=["chunked", "declared"])
+def test_small_blocks_that_come_quickly_leave_together(serve, monkeypatch, length):
+    sent = []
+    real = Connection.flush
+
+    def flush(self):
+        sent.append(len(self.outbox))
+        return real(self)
+
+    monkeypatch.setattr(Connection, "flush", flush)
+
+    def application(environ, start_response):
+        start_response("200 OK", length)
+        for _ in range(64):
+            yield b"x" * 100
+
+    client = serve(application).dial()
+    for _ in range(2):
+        client.send(get("/"))
+        assert client.response().content == b"x" * 6400
+    assert len(sent) <= 4
+
+
+def test_a_block_does_not_wait_for_a_slow_next_one(serve):
+    goes_on = threading.Event()
+
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Length", "9")])
+        yield b"one"
+        yield b"two"
+        goes_on.wait(20)
+        yield b"end"
+
+    client = serve(application).dial()
+    client.send(get("/"))
+    client.until(b"\r\n\r\n")
+    assert client.take(6) == b"onetwo"
+    goes_on.set()
+    assert client.take(3) == b"end"

@@ -1,6 +1,7 @@
 """Leader, spares and watchdog: inline when fast, on threads when slow, never too many, asleep when idle."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -241,7 +242,7 @@ def test_a_call_that_ends_while_its_lead_is_taken_leaves_one_leader(room):
 
     def on_lead(member):
         if member is first:
-            assert scheduler.run("connection", member) is None
+            assert scheduler.run(SimpleNamespace(), member) is None
             leads.append(scheduler.leads(member))
             returned.set()
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from wsgix.wire.proxy_protocol import ProxyHeader
 
 RECEIVE_SIZE: Final = 65536
+_TOGETHER: Final = 65536
+"""Bytes of small blocks that leave together."""
 
 
 class Phase(enum.Enum):
@@ -99,6 +101,7 @@ class Connection:
         unfinished: whether the client may still be sending a request that nobody will read.
         outbox, file_left: what the client has not taken yet of the response; bytes, and how many of a file.
         streamed: the content of the request at hand, if the application reads it while it arrives.
+        is_inline: whether the application runs on the leader for it.
         is_answering: whether the head of the response has left.
         lost: what sending to the client failed with while the application went on.
         skipped: bytes read of content that the application left.
@@ -125,6 +128,7 @@ class Connection:
         "file_left",
         "interest",
         "is_answering",
+        "is_inline",
         "lent",
         "lost",
         "outbox",
@@ -166,7 +170,7 @@ class Connection:
         self._body: RequestBody | None = None
         self.streamed: StreamedBody | None = None
         self.lent: LentSocket | LentTLSSocket | None = None
-        self.is_answering = False
+        self.is_answering = self.is_inline = False
         self.outbox: bytearray | memoryview = bytearray()
         self._stalled: Lock | None = None
         self.lost: OSError | None = None
@@ -387,13 +391,23 @@ class Connection:
 
     # Out: on the thread that owns the connection
 
-    def send(self, data: bytes, is_last: bool = False) -> None:
+    def send(self, data: bytes, *, is_last: bool = False, may_defer: bool = False) -> None:
         """Send what the socket takes and keep the rest; wait if the rest is too much and more is to come.
+
+        With *may_defer*, and on the leader, small blocks are gathered while the application produces the next
+        ones quickly. If it does not, it loses the lead, and the new leader sends them: "Use a different
+        thread to ensure that the block continues to be transmitted while the application produces the next
+        block" (PEP 3333, "Buffering and Streaming").
 
         Raises:
             OSError: the client is gone, or did not read for the write timeout.
         """
         if self._stalled is None:
+            if may_defer and self.is_inline:
+                self._keep(memoryview(data))
+                self._stalled = Lock()
+                self._common.on_stall(self)
+                return
             try:
                 sent = self.socket.send(data)
             except BlockingIOError:
@@ -406,12 +420,22 @@ class Connection:
         else:
             with self._stalled:
                 self._keep(memoryview(data))
+                if may_defer and self.is_inline and len(self.outbox) < _TOGETHER:
+                    return
             self.flush_meanwhile()
         # Waiting keeps the application from producing more; behind the last block there is no more.
         if not is_last and len(self.outbox) > self._common.settings.response_buffer:
             self._common.waiting(self, self._wait_for_client)
         if self.lost is not None:
             raise ConnectionAbortedError(*self.lost.args)
+
+    def let_go(self) -> None:
+        """Note that the application no longer runs on the leader; on whoever takes the lead from it."""
+        if self._stalled is None:
+            self.is_inline = False
+        else:
+            with self._stalled:
+                self.is_inline = False
 
     def _keep(self, data: memoryview) -> None:
         """Keep *data* for when the client takes it; without a copy if there is nothing before it."""

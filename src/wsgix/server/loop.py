@@ -663,6 +663,7 @@ class Loop:
     def let_go(self, connection: Connection) -> None:
         """Stop polling *connection*; on the thread that has the lead, or just took it."""
         self._want(connection, 0)
+        connection.let_go()
 
     def stop(self) -> None:
         """Stop accepting, finish what was begun, end; a second call ends at once.

@@ -71,6 +71,7 @@ class Responder(Exchange):
     _framing: ResponseFraming = _BODILESS
     _at_end: bool = False
     _is_last: bool = False
+    _has_begun: bool = False
     _refusal: Refusal = INTERNAL_ERROR
     _claim: list[None] | None = None
 
@@ -180,6 +181,7 @@ class Responder(Exchange):
         if self._framing is _CHUNKED:
             try:
                 self._pieces.append(LAST_CHUNK)
+                self._is_last = True
                 self._flush()
             except CLIENT_GONE as error:
                 self._lose_client(error)
@@ -236,15 +238,18 @@ class Responder(Exchange):
         if pieces:
             self._pieces = []
             send = self._connection.send
+            # The head and the first block leave at once, and so does what write() is given.
+            may_defer = self._has_begun and not self._is_last and self.result is not None
+            self._has_begun = True
             try:
                 if len(pieces[-1]) > _LARGE:
                     # Copying this much costs more than another call of the system.
                     block = pieces.pop()
                     if pieces:
                         send(b"".join(pieces))
-                    send(block, self._is_last)
+                    send(block, is_last=self._is_last)
                 else:
-                    send(b"".join(pieces), self._is_last)
+                    send(b"".join(pieces), is_last=self._is_last, may_defer=may_defer)
             except OSError as error:
                 # Whatever the system calls it: the client is out of reach, and the application not at fault.
                 raise ConnectionAbortedError(*error.args) from None

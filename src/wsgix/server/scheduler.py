@@ -116,6 +116,7 @@ class Scheduler:
         if not self._watching:
             self._watching = True
             self._alarm.release()
+        connection.is_inline = True
         member.claim.append(connection)
         outcome = self._room.respond(connection)
         try:
@@ -123,6 +124,7 @@ class Scheduler:
         except IndexError:
             self._finish(connection, outcome)
             return None
+        connection.is_inline = False
         return outcome
 
     def leads(self, member: Member) -> bool:
