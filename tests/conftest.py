@@ -8,6 +8,6 @@ from hypothesis import settings
 settings.register_profile("wsgix", derandomize=True, deadline=None, database=None)
 settings.load_profile("wsgix")
 
-# A shell lets commands in the background ignore SIGINT, and the processes that tests start would inherit that.
+# A shell lets commands in the background ignore SIGINT, which the processes that tests start would inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from wsgix.wire.proxy_protocol import ProxyHeader
 
 RECEIVE_SIZE: Final = 65536
+CONTENT_SIZE: Final = 1 << 18
+"""Bytes received at a time, and of content that has turned out large: more would cost small requests."""
 _TOGETHER: Final = 65536
 """Bytes of small blocks that leave together."""
 

@@ -23,6 +23,7 @@ from wsgix.server.access_log import AccessLog
 from wsgix.server.connection import (
     BODY,
     BUSY,
+    CONTENT_SIZE,
     FLUSH,
     HANDSHAKE,
     HEAD,
@@ -324,8 +325,9 @@ class Loop:
     # Requests
 
     def _read(self, connection: Connection, member: Member) -> bool:
+        is_large = connection.phase is BODY and connection.body_size >= CONTENT_SIZE
         try:
-            data = connection.socket.recv(RECEIVE_SIZE)
+            data = connection.socket.recv(CONTENT_SIZE if is_large else RECEIVE_SIZE)
         except BlockingIOError:
             return True
         except OSError:
