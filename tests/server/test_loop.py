@@ -701,3 +701,26 @@ def test_a_block_does_not_wait_for_a_slow_next_one(serve):
     assert client.take(6) == b"onetwo"
     goes_on.set()
     assert client.take(3) == b"end"
+
+
+def test_more_requests_than_may_wait_are_turned_away(serve, eventually):
+    entered, goes_on = threading.Semaphore(0), threading.Event()
+
+    def application(environ, start_response):
+        entered.release()
+        goes_on.wait(20)
+        start_response("200 OK", [])
+        return [b"served"]
+
+    site = serve(application, threads=1, limit_waiting=2)
+    clients = [site.dial() for _ in range(4)]
+    for client in clients[:3]:
+        client.send(get("/"))
+    assert entered.acquire(timeout=20)
+    eventually(lambda: len(site.loop.scheduler._waiting) == 2)
+    clients[3].send(get("/"))
+    response = clients[3].response()
+    assert (response.status, response.get("Retry-After")) == ("503", "1")
+    assert clients[3].ended
+    goes_on.set()
+    assert [client.response().content for client in clients[:3]] == [b"served"] * 3

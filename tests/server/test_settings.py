@@ -33,6 +33,7 @@ DEFAULTS = {
     "limit_request_body": 1_073_741_824,
     "limit_connections": 20_000,
     "limit_requests_per_connection": 0,
+    "limit_waiting": 1000,
     "refuse_underscores": False,
     "head_timeout": 10.0,
     "body_timeout": 20.0,

@@ -238,6 +238,15 @@ SETTINGS: Final = (
         most="1000000000",
     ),
     Setting(
+        "limit_waiting",
+        Section.LIMITS,
+        Kind.COUNT,
+        "1000",
+        "the most requests that wait for a thread; further ones are answered 503",
+        least="1",
+        most="1000000",
+    ),
+    Setting(
         "refuse_underscores",
         Section.LIMITS,
         Kind.SWITCH,

@@ -405,7 +405,7 @@ class Connection:
             OSError: the client is gone, or did not read for the write timeout.
         """
         if self._stalled is None:
-            if may_defer and self.is_inline:
+            if may_defer and self.is_inline and len(data) < _TOGETHER:
                 self._keep(memoryview(data))
                 self._stalled = Lock()
                 self._common.on_stall(self)

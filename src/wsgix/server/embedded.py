@@ -57,7 +57,7 @@ def serve_listeners(
         # A host may have several addresses.
         for url in dict.fromkeys(listener.url for listener in listeners):
             announce(f"wsgix serves {url}")
-        worker.run()
+        worker.run(heeds_signals=bool(handlers))
     finally:
         for number, handler in before:
             signal.signal(number, handler)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.core.exchange import Application, Environ
 from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, KEEP, Outcome
-from wsgix.facts.refusals import BODY_TIMEOUT, HEAD_TIMEOUT, INCOMPLETE, PLAIN_HTTP, Refusal
+from wsgix.facts.refusals import BODY_TIMEOUT, HEAD_TIMEOUT, INCOMPLETE, OVERLOADED, PLAIN_HTTP, Refusal
 from wsgix.server.access_format import refused
 from wsgix.server.access_log import AccessLog
 from wsgix.server.connection import (
@@ -41,7 +41,7 @@ from wsgix.server.responder import Responder, date_and_server
 from wsgix.server.scheduler import Member, Scheduler
 from wsgix.server.settings import Settings
 from wsgix.wire.http1 import COMPLETE, NEED_MORE
-from wsgix.wire.http1_response import refusal_response
+from wsgix.wire.http1_response import RETRY_AFTER, refusal_response
 
 if TYPE_CHECKING:
     from wsgix.server.certificates import Certificates
@@ -98,7 +98,7 @@ class Loop:
     ) -> None:
         self._application = application
         self._access_log = access_log
-        self.scheduler = Scheduler(self, settings.threads, settings.request_timeout)
+        self.scheduler = Scheduler(self, settings.threads, settings.limit_waiting, settings.request_timeout)
         self._settings = settings
         # The request after this many is the last of its connection; 0 is never reached.
         self._last_but_one = settings.limit_requests_per_connection - 1
@@ -183,8 +183,8 @@ class Loop:
         if connection is None:
             if fd in self._listeners:
                 self._accept(*self._listeners[fd])
-            elif fd == self._waker.fileno():
-                self._waker.clear()
+            elif fd == self._waker.fileno() and self._waker.clear():
+                self.scheduler.nudge()
             return True
         phase = connection.phase
         if phase is HEAD or phase is BODY:
@@ -396,11 +396,15 @@ class Loop:
             connection.deadline = self._now + self._settings.head_timeout
         self._want(connection, READ)
 
-    def _refuse(self, connection: Connection, refusal: Refusal) -> None:
+    def turn_away(self, connection: Connection) -> None:
+        """Refuse a whole request because too many wait already."""
+        self._refuse(connection, OVERLOADED, RETRY_AFTER)
+
+    def _refuse(self, connection: Connection, refusal: Refusal, further_lines: bytes = b"") -> None:
         """Answer without the application, and close."""
         _log.info("refused a request from %s: %s", connection.name, refusal.word)
         head_only = connection.environ.get("REQUEST_METHOD") == "HEAD"
-        response = refusal_response(refusal, date_and_server.now(), bodiless=head_only)
+        response = refusal_response(refusal, date_and_server.now() + further_lines, bodiless=head_only)
         if self._access_log is not None:
             size = 0 if head_only else len(refusal.sentence) + 1
             self._access_log.add(connection.client, refused(connection.environ, refusal.status, size))
@@ -666,6 +670,11 @@ class Loop:
         """Stop polling *connection*; on the thread that has the lead, or just took it."""
         self._want(connection, 0)
         connection.let_go()
+
+    @property
+    def signal_fd(self) -> int:
+        """The descriptor for `signal.set_wakeup_fd`, so that a signal is noticed whichever thread gets it."""
+        return self._waker.signal_fd
 
     def stop(self) -> None:
         """Stop accepting, finish what was begun, end; a second call ends at once.

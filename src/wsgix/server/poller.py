@@ -97,10 +97,17 @@ class Waker:
         with contextlib.suppress(OSError):  # it is readable already, or nobody waits any more
             self._writer.send(b"\0")
 
-    def clear(self) -> None:
-        """Make the descriptor unreadable again."""
-        with contextlib.suppress(BlockingIOError):
-            self._reader.recv(4096)
+    @property
+    def signal_fd(self) -> int:
+        """The descriptor for `signal.set_wakeup_fd`, which writes the number of each signal to it."""
+        return self._writer.fileno()
+
+    def clear(self) -> bool:
+        """Make the descriptor unreadable again; tell whether a signal was among what had made it readable."""
+        try:
+            return bool(self._reader.recv(4096).strip(b"\0"))
+        except BlockingIOError:
+            return False
 
     def close(self) -> None:
         """Close both ends."""

@@ -239,10 +239,11 @@ class Responder(Exchange):
             self._pieces = []
             send = self._connection.send
             # The head and the first block leave at once, and so does what write() is given.
+            is_large = len(pieces[-1]) > _LARGE
             may_defer = self._has_begun and not self._is_last and self.result is not None
             self._has_begun = True
             try:
-                if len(pieces[-1]) > _LARGE:
+                if is_large:
                     # Copying this much costs more than another call of the system.
                     block = pieces.pop()
                     if pieces:

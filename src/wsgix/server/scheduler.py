@@ -57,6 +57,9 @@ class Room(Protocol):
     def let_go(self, connection: Connection) -> None:
         """Stop polling a connection; by whoever has the lead."""
 
+    def turn_away(self, connection: Connection) -> None:
+        """Refuse a request because too many wait; on the leader."""
+
 
 class Member:
     """One thread of the worker."""
@@ -76,11 +79,13 @@ class Scheduler:
     Args:
         room: the loop that is led.
         threads: how many of them may be inside the application at once.
+        most_waiting: how many whole requests may wait for a thread.
         timeout: how long each may be there, in seconds; 0 is for ever.
     """
 
-    def __init__(self, room: Room, threads: int, timeout: float = 0.0) -> None:
+    def __init__(self, room: Room, threads: int, most_waiting: int = 1000, timeout: float = 0.0) -> None:
         self._room = room
+        self._most_waiting = most_waiting
         self.call_timeout = CallTimeout(timeout, self.write_off) if timeout else None
         self._threads = threads
         self._lock = threading.Lock()
@@ -141,13 +146,17 @@ class Scheduler:
         return self._calls
 
     def _wait_for_thread(self, connection: Connection) -> bool:
-        """Keep the request back if all threads are inside the application."""
+        """Keep the request back if all threads are inside the application; turn it away if too many wait."""
         with self._lock:
             if self._running < self._threads:
                 return False
-            self._room.let_go(connection)
-            self._waiting.append(connection)
-            return True
+            is_full = len(self._waiting) >= self._most_waiting
+            if not is_full:
+                self._room.let_go(connection)
+                self._waiting.append(connection)
+        if is_full:
+            self._room.turn_away(connection)
+        return True
 
     def _give_lead(self, connection: Connection) -> bool:
         """Pass the lead on before a call that is likely to be slow; False if no thread can take it."""
@@ -304,6 +313,10 @@ class Scheduler:
         for member in spares:
             member.stop = True
             member.signal.release()
+        self._alarm.release()
+
+    def nudge(self) -> None:
+        """Wake the thread that watches: under `wsgix serve` it is the one that runs signal handlers."""
         self._alarm.release()
 
     # On the thread that watches

@@ -48,6 +48,7 @@ class Settings:
     limit_request_body: int
     limit_connections: int
     limit_requests_per_connection: int
+    limit_waiting: int
     refuse_underscores: bool
     head_timeout: float
     body_timeout: float

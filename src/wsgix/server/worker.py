@@ -1,5 +1,6 @@
 """One process's server: listeners, loop and threads put together, from start to stop."""
 
+import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -29,13 +30,24 @@ class Worker:
         self._certificates = _load_certificates(settings)
         self._loop = Loop(application, templates, settings, self._access_log, trust, self._certificates)
 
-    def run(self) -> None:
-        """Serve until `stop`. The calling thread watches; the work is done by threads of its own."""
+    def run(self, *, heeds_signals: bool = False) -> None:
+        """Serve until `stop`. The calling thread watches; the work is done by threads of its own.
+
+        With *heeds_signals*, the calling thread is the main one: the system may deliver a signal to any
+        thread, but its handler runs on this one, which sleeps, and is woken for it.
+        """
         scheduler = self._loop.scheduler
-        scheduler.start()
-        scheduler.watch()
-        # A thread that is still inside the application has used up its time.
-        scheduler.join(_JOIN_SECONDS if self._loop.is_empty else 0)
+        before = (
+            signal.set_wakeup_fd(self._loop.signal_fd, warn_on_full_buffer=False) if heeds_signals else -1
+        )
+        try:
+            scheduler.start()
+            scheduler.watch()
+            # A thread that is still inside the application has used up its time.
+            scheduler.join(_JOIN_SECONDS if self._loop.is_empty else 0)
+        finally:
+            if heeds_signals:
+                signal.set_wakeup_fd(before)
         self._loop.close()
         if self._access_log is not None:
             self._access_log.close()

@@ -22,6 +22,8 @@ CHUNK_END: Final = b"\r\n"
 CONNECTION_CLOSE: Final = b"Connection: close\r\n"
 CONNECTION_KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
 """What an HTTP/1.0 client must be told; later ones take it for granted (RFC 9112, 9.3)."""
+RETRY_AFTER: Final = b"Retry-After: 1\r\n"
+"""In seconds: what an overloaded server asks for (RFC 9110, 15.6.4)."""
 TRANSFER_ENCODING_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 
 _CACHE_SIZE: Final = 1024
