@@ -12,7 +12,6 @@ def test_field_names_stand_in_lower_case():
         names.DROPPED_FIELDS,
         names.TRAILER_FORBIDDEN_FIELDS,
         names.LIST_SEPARATORS,
-        names.SECRET_FIELDS,
         names.SECRET_RESPONSE_FIELDS,
     ):
         assert all(name == name.lower() for name in table)

@@ -8,7 +8,7 @@ from wsgix.facts.refusals import Refusal
 from wsgix.wire.fields import Laxity, parse_field_line, read_fields
 from wsgix.wire.http1 import NEED_MORE, RequestReader
 from wsgix.wire.http1_body import ChunkedBody, LengthBody
-from wsgix.wire.http1_response import chunk, refusal_response, response_head
+from wsgix.wire.http1_response import CHUNK_END, chunk_start, refusal_response, response_head
 from wsgix.wire.limits import Limits
 
 TIGHT = Limits(
@@ -144,7 +144,7 @@ def test_no_text_writes_a_line_of_its_own_into_a_response(status, headers):
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=6))
 def test_chunks_that_are_written_are_read_back(blocks):
     parts = []
-    wire = b"".join(map(chunk, blocks)) + b"0\r\n\r\n"
+    wire = b"".join(chunk_start(len(block)) + block + CHUNK_END for block in blocks) + b"0\r\n\r\n"
     body = ChunkedBody()
     step = body.feed(wire + b"rest", 0, parts.append)
     assert (parts, body.end, step.name) == (blocks, len(wire), "COMPLETE")

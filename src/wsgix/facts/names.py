@@ -74,11 +74,6 @@ LIST_SEPARATORS: Final = MappingProxyType({"cookie": "; "})
 LIST_SEPARATOR: Final = ","
 """What joins the values of a repeated field (RFC 9110, 5.3)."""
 
-SECRET_FIELDS: Final = frozenset(
-    {"authorization", "cookie", "proxy-authorization", "x-api-key", "x-csrf-token"}
-)
-"""Request fields whose values no cache shared between connections may hold."""
-
 SECRET_RESPONSE_FIELDS: Final = frozenset(
     {
         "authentication-info",

@@ -45,17 +45,6 @@ _has_control: Final = re.compile(f"[{re.escape(FORBIDDEN_IN_VALUE)}]").search
 _is_status: Final = re.compile(r"[1-5][0-9]{2}(?: .*)?", re.DOTALL).fullmatch
 
 
-def hop_by_hop_name(headers: Iterable[Pair]) -> str | None:
-    """Return the first name that belongs to the connection and so not to an application, or None.
-
-    PEP 3333, "Other HTTP Features"; the names are `CONNECTION_FIELDS`.
-    """
-    for name, _ in headers:
-        if name.lower() in CONNECTION_FIELDS:
-            return name
-    return None
-
-
 def check_fields(headers: Iterable[Pair]) -> tuple[list[bytes], int | None, bool, bool]:
     """Check the (name, value) pairs of a response, latin-1 each, and write their lines.
 
@@ -153,11 +142,6 @@ def _header_line(pair: Pair) -> tuple[bytes, int]:
 def early_hints(headers: Iterable[Pair]) -> bytes:
     """Write a 103 (Early Hints) response (RFC 8297). Raises ValueError as `response_head` does."""
     return response_head("103 Early Hints", headers, b"")
-
-
-def chunk(data: bytes) -> bytes:
-    """Frame one block of payload as a chunk. An empty block would end the content: it gives no bytes."""
-    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def chunk_start(size: int) -> bytes:
