@@ -313,3 +313,21 @@ def test_a_connection_is_named_for_the_log(pair, template):
     assert unix.wish is CLOSE
     unix.close()
     theirs.close()
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        (("::ffff:192.0.2.7", 4711, 0, 0), "192.0.2.7"),
+        (("2001:db8::7", 4711, 0, 0), "2001:db8::7"),
+        (("::ffff:c000:207", 4711, 0, 0), "::ffff:c000:207"),
+    ],
+)
+def test_an_ipv4_client_of_a_socket_for_both_versions_has_its_own_address(template, peer, address):
+    ours, theirs = socket.socketpair()
+    connection = Connection(ours, peer, template, COMMON)
+    connection.take(GET)
+    assert connection.advance() is None
+    assert connection.environ["REMOTE_ADDR"] == connection.client == address
+    connection.close()
+    theirs.close()

@@ -158,3 +158,12 @@ def test_serve_blocks_until_a_signal_and_returns(number):
             assert process.wait(20) == 0
         finally:
             process.kill()
+
+
+def test_a_server_that_serves_cannot_be_entered_again(hello):
+    with wsgix.Server(hello) as server:
+        with pytest.raises(RuntimeError, match="serves already"), server:
+            pass
+        assert server.url
+    with server:
+        assert server.url

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from wsgix.server.trust import Trust
     from wsgix.wire.proxy_protocol import ProxyHeader
 
+_MAPPED: Final = "::ffff:"
+
 RECEIVE_SIZE: Final = 65536
 CONTENT_SIZE: Final = 1 << 18
 """Bytes received at a time, and of content that has turned out large: more would cost small requests."""
@@ -158,10 +160,11 @@ class Connection:
         self.interest = 0
         self.environ: Environ = template
         self.wish: Outcome = KEEP
-        # TCP gives (host, port, ...), a Unix socket a path, mostly empty.
-        self._client: tuple[str, str] | None = (
-            (client[0], str(client[1])) if isinstance(client, tuple) else None
-        )
+        # TCP gives (host, port, ...), a Unix socket a path, mostly empty. A socket for both versions of IP
+        # maps IPv4 addresses.
+        self._client: tuple[str, str] | None = None
+        if isinstance(client, tuple):
+            self._client = client[0].removeprefix(_MAPPED) if "." in client[0] else client[0], str(client[1])
         self.client = self._client[0] if self._client else ""
         self._template = template
         self._common = common

@@ -81,6 +81,7 @@ class Server:
         url: where the first address is reached, once the server is entered, as in "http://127.0.0.1:49152".
 
     Raises, on entering:
+        RuntimeError: it was entered already and not left.
         wsgix.server.settings.ConfigurationError: a setting is wrong or an address cannot be had.
     """
 
@@ -94,6 +95,8 @@ class Server:
         self.url = ""
 
     def __enter__(self) -> Self:
+        if self._worker is not None:
+            raise RuntimeError("this server serves already; make another one")
         listeners = open_listeners(self._settings.bind, self._settings.socket_options)
         try:
             self._worker = Worker(self._application, listeners, self._settings)

@@ -124,6 +124,7 @@ class Loop:
         self._now = time.monotonic()
         self._next_sweep = 0.0
         self._stop_deadline = math.inf
+        self._is_over = False
         self._stopping = False
         self._accepting = True
         self._resume_accepting = self._next_warning = 0.0
@@ -609,6 +610,7 @@ class Loop:
                 self._events.append((connection.fd, READ))
 
     def _finish(self) -> None:
+        self._is_over = True
         for connection in [*self._connections.values()]:
             if connection.phase is not BUSY:
                 self._close(connection)
@@ -653,6 +655,8 @@ class Loop:
         self._returned.append((connection, outcome))
         if self._polling:
             self._waker.wake()
+        elif self._is_over:
+            connection.close()
 
     def _note_stall(self, connection: Connection) -> None:
         """Have the leader send what the client of *connection* has not taken yet."""
