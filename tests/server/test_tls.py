@@ -12,8 +12,8 @@ import pytest
 
 from tests.server.authority import client_context, finish_handshake, shake_hands, write_certificate
 from wsgix.server.certificates import Certificates
-from wsgix.server.connection import RECEIVE_SIZE
 from wsgix.server.handshake import Handshake
+from wsgix.server.streaming import RECEIVE_SIZE
 
 
 @pytest.fixture

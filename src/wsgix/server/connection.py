@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _MAPPED: Final = "::ffff:"
 
-RECEIVE_SIZE: Final = 65536
 CONTENT_SIZE: Final = 1 << 18
 """Bytes received at a time, and of content that has turned out large: more would cost small requests."""
 _TOGETHER: Final = 65536
@@ -313,12 +312,8 @@ class Connection:
         body = self.streamed
         if body is None:
             raise AssertionError("there is content to skip only behind a streamed request")
-        data = self.unread()
-        step = body.skip(data, 0)
-        if step is COMPLETE:
-            self._inbox = data
-            self._start = body.end
-            self._consume()
+        step = self.feed(body, self.unread())
+        body.drop()
         return step
 
     def _lend(self, environ: Environ) -> None:
@@ -386,8 +381,7 @@ class Connection:
         if self._body is not None:
             self._body.close()
             self._body = None
-        if self.streamed is not None:
-            self.streamed = None
+        self.streamed = None
         if self.lent is not None:
             self.lent.close()
             self.lent = None

@@ -99,12 +99,13 @@ class Server:
             raise RuntimeError("this server serves already; make another one")
         listeners = open_listeners(self._settings.bind, self._settings.socket_options)
         try:
-            self._worker = Worker(self._application, listeners, self._settings)
-            self._thread = threading.Thread(target=self._worker.run, name="wsgix-watch", daemon=True)
-            self._thread.start()
+            worker = Worker(self._application, listeners, self._settings)
+            thread = threading.Thread(target=worker.run, name="wsgix-watch", daemon=True)
+            thread.start()
         except BaseException:
             close_listeners(listeners)
             raise
+        self._worker, self._thread = worker, thread
         self.url = listeners[0].url
         return self
 

@@ -29,7 +29,6 @@ from wsgix.server.connection import (
     HEAD,
     LINGER,
     PROXY,
-    RECEIVE_SIZE,
     SKIP,
     Common,
     Connection,
@@ -40,6 +39,7 @@ from wsgix.server.poller import READ, WRITE, Waker, make_poller
 from wsgix.server.responder import Responder, date_and_server
 from wsgix.server.scheduler import Member, Scheduler
 from wsgix.server.settings import Settings
+from wsgix.server.streaming import RECEIVE_SIZE
 from wsgix.wire.http1 import COMPLETE, NEED_MORE
 from wsgix.wire.http1_response import RETRY_AFTER, refusal_response
 

@@ -155,7 +155,7 @@ class Responder(Exchange):
             lines.append(CONNECTION_KEEP_ALIVE)
         lines.append(b"\r\n")
         if self._claim is not None:
-            self._claim_response()
+            self._claim_response(self._claim)
         self._framing = framing
         self._pieces = lines
         connection.is_answering = True
@@ -239,11 +239,10 @@ class Responder(Exchange):
             self._pieces = []
             send = self._connection.send
             # The head and the first block leave at once, and so does what write() is given.
-            is_large = len(pieces[-1]) > _LARGE
             may_defer = self._has_begun and not self._is_last and self.result is not None
             self._has_begun = True
             try:
-                if is_large:
+                if len(pieces[-1]) > _LARGE:
                     # Copying this much costs more than another call of the system.
                     block = pieces.pop()
                     if pieces:
@@ -283,12 +282,12 @@ class Responder(Exchange):
         bodiless = self._method == "HEAD"
         connection.send_last(refusal_response(REQUEST_TIMEOUT, date_and_server.now(), bodiless=bodiless))
 
-    def _claim_response(self) -> None:
-        if self._claim is not None:
-            try:
-                self._claim.pop()
-            except IndexError:
-                raise ConnectionAbortedError("the request timed out") from None
+    @staticmethod
+    def _claim_response(claim: list[None]) -> None:
+        try:
+            claim.pop()
+        except IndexError:
+            raise ConnectionAbortedError("the request timed out") from None
 
     @property
     def name(self) -> str:

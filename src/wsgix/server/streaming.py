@@ -84,11 +84,9 @@ class StreamedBody(io.RawIOBase):
         self.is_complete = step is COMPLETE
         return step
 
-    def skip(self, data: bytes, start: int) -> Step | Refusal:
-        """Take content that nobody will read."""
-        step = self.feed(data, start)
+    def drop(self) -> None:
+        """Forget content that nobody will read."""
         self._pieces.clear()
-        return step
 
     def _receive(self) -> None:
         """Wait for more content and take it."""

@@ -20,7 +20,7 @@ _RECORD: Final = 16384
 """The most content of a record (RFC 8446, 5.1); one call of OpenSSL reads or writes one record."""
 _RECEIVE: Final = 3 * _RECORD
 """Bytes taken from the raw socket at a time. With a record that was begun before, it makes less content than
-`connection.RECEIVE_SIZE`: all of it is handed over, and nothing is left of which no poll tells."""
+`streaming.RECEIVE_SIZE`: all of it is handed over, and nothing is left of which no poll tells."""
 _SEND: Final = 4 * _RECORD
 """Bytes of content encrypted at a time. What the socket does not take of them is kept."""
 _MOST_REPLIES: Final = 65536
@@ -138,7 +138,7 @@ class TLSSocket:
     def recv(self, size: int) -> bytes:
         """Receive at most *size* bytes, b"" once the client has ended its side with close_notify.
 
-        A caller that asks for `connection.RECEIVE_SIZE` or more gets all that has arrived. For a smaller one
+        A caller that asks for `streaming.RECEIVE_SIZE` or more gets all that has arrived. For a smaller one
         the rest is kept, and no poll reports it.
         """
         with self._lock:
