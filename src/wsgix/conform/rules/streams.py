@@ -1,0 +1,7 @@
+"""Chapter I."""
+
+from typing import Final
+
+from wsgix.conform.rule import Rule
+
+RULES: Final[tuple[Rule, ...]] = ()
