@@ -85,7 +85,7 @@ class Means(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a rule is written: "PEP 3333", the title of the section, the anchor of it in the published text."""
+    """Where a rule is written: "PEP 3333", the title of the section, its address in the published text."""
 
     document: str
     section: str
