@@ -114,6 +114,38 @@ def test_what_a_reader_has_read_before_changes_nothing(before, wire, limits):
     assert RequestReader(limits).read(wire, 0, {"A": "b"}) == alone
 
 
+# Header sections that are alike: each line is one of a few, some of them faulty.
+ALIKE = st.tuples(
+    st.sampled_from([b"GET / HTTP/1.1", b"POST /a?b HTTP/1.1", b"GET / HTTP/1.0", b"GET http://c/ HTTP/1.1"]),
+    st.sampled_from([b"Host: a", b"Host: b", b"host: a", b"Host: a b", b"Host a", b"Host", b"Host:a "]),
+    st.sampled_from(
+        [b"X: v", b"X: w", b"X:", b"X", b"X: \x01", b"X: a\tb", b"X: \xa0", b"X_Y: v", b"Y: v", b": v"]
+    ),
+    st.sampled_from(
+        [b"Content-Length: 5", b"Content-Length: 06", b"Content-Length: x", b"Content-Length: 99", b"Host: a"]
+    ),
+    st.sampled_from([b"Connection: close", b"Connection: keep-alive", b"Expect: 100-continue", b"Expect: x"]),
+).map(lambda lines: b"\r\n".join(lines) + b"\r\n\r\n")
+
+
+@given(st.lists(ALIKE, min_size=2, max_size=6), LIMITS)
+@settings(max_examples=500, deadline=None)
+def test_a_head_like_the_last_one_is_read_as_if_there_had_been_none(heads, limits):
+    reader = RequestReader(limits)
+    template = {"A": "b"}
+    for head in heads:
+        alone = RequestReader(limits)
+        environ = alone.read(head, 0, template)
+        again = reader.read(head, 0, template)
+        assert again == environ
+        if isinstance(environ, Refusal):
+            return
+        assert list(again) == list(environ)
+        again["HTTP_X"] = again["CONTENT_LENGTH"] = "changed by the application"
+        for what in ("line", "framing", "wish", "expects_continue", "end"):
+            assert getattr(reader, what) == getattr(alone, what)
+
+
 @given(st.binary(max_size=60))
 def test_a_field_line_that_is_accepted_can_be_written_and_is_read_the_same(line):
     pair = parse_field_line(line)

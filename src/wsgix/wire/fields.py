@@ -41,6 +41,9 @@ FORBIDDEN_BYTES: Final = FORBIDDEN_IN_VALUE.encode("latin-1")
 
 is_token: Final = re.compile(f"[{re.escape(TCHAR)}]+").fullmatch
 
+has_forbidden: Final = re.compile(f"[{re.escape(FORBIDDEN_IN_VALUE)}]").search
+"""Finds a character that no field value holds."""
+
 
 class Laxity(enum.Flag):
     """Ways in which `read_fields` may be less strict than this package is by default."""

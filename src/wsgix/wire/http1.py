@@ -20,7 +20,15 @@ from wsgix.facts.refusals import (
     LINE_TOO_LONG,
     Refusal,
 )
-from wsgix.wire.fields import FORBIDDEN_BYTES, Pair, cgi_key, cgi_variables, check_host, parse_field_line
+from wsgix.wire.fields import (
+    FORBIDDEN_BYTES,
+    Pair,
+    cgi_key,
+    cgi_variables,
+    check_host,
+    has_forbidden,
+    parse_field_line,
+)
 from wsgix.wire.limits import DEFAULT_LIMITS, Limits
 from wsgix.wire.target import RequestLine, known_lines, parse_request_line
 
@@ -46,6 +54,13 @@ _KEY_LENGTH: Final = 64
 _keys: Final[dict[str, str]] = {}
 """Field name, in the case received, to CGI variable, for all connections. Dropped names are never in it."""
 
+_DECISIVE: Final = frozenset(
+    {"HTTP_HOST", "CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_CONNECTION"}
+)
+"""The variables from which `_settle` decides: if one of them changes, it must decide anew."""
+
+_NO_LINE: Final = RequestLine("", "", "", "", "", None)
+
 
 class RequestReader:
     """Reads the request heads of one connection, one after the other.
@@ -53,6 +68,7 @@ class RequestReader:
     After a head was read the attributes describe the request, until the next call of `read`:
 
     Attributes:
+        line: the request line.
         framing: of the content: `NO_BODY`, its length in bytes, or `CHUNKED`.
         wish: `KEEP` or `CLOSE`, as the client wants it.
         expects_continue: whether the client waits for 100 (Continue) before it sends its content.
@@ -65,11 +81,12 @@ class RequestReader:
         "_empty_lines",
         "_head",
         "_limits",
-        "_line",
+        "_lines",
         "_merged",
         "_pairs",
         "_position",
         "_refusal",
+        "_request_line",
         "_scheme",
         "_searched",
         "_small",
@@ -78,6 +95,7 @@ class RequestReader:
         "end",
         "expects_continue",
         "framing",
+        "line",
         "wish",
     )
 
@@ -89,6 +107,7 @@ class RequestReader:
         self._small = min(limits.request_line, limits.field, limits.head - 4)
         self._refusal: Refusal | None = None
 
+        self.line = _NO_LINE
         self.framing: int = NO_BODY
         self.wish: Outcome = KEEP
         self.expects_continue = False
@@ -98,11 +117,12 @@ class RequestReader:
         self._restart()
 
     def forget(self) -> None:
-        """Drop what is remembered of the last head, to save memory while the connection idles."""
-        # The header section of the last request, byte for byte, and what came of it: browsers and proxies
-        # send the same fields with every request. Secrets in it stay with their connection.
+        """Drop what is remembered of the last head."""
+        # The header section of the last request, byte for byte and line by line, and what came of it: browsers
+        # and proxies send nearly the same fields with every request. Secrets in it stay with their connection.
         self._block: bytes | None = None
         self._block_version = ""
+        self._lines: list[str] = []
         self._variables: dict[str, str] = {}
         self._merged: Environ | None = None
         self._template: Environ | None = None
@@ -113,7 +133,7 @@ class RequestReader:
         self._searched = 0  # up to here there is no further LF
         self._head = 0  # of the request line, behind empty lines
         self._empty_lines = 0
-        self._line: RequestLine | None = None
+        self._request_line: RequestLine | None = None
         self._pairs: list[Pair] = []
 
     def read(self, buffer: bytes | bytearray, start: int, template: Environ) -> Head:
@@ -151,40 +171,84 @@ class RequestReader:
                 return self._walk(buffer, start, template)
             request_line = parsed
         version = request_line[4]
-        if block == self._block and version == self._block_version:
-            # Framing, wish and expectation follow from the block and the version: they still stand.
-            merged = self._merged
-            if merged is None or self._template is not template:
-                merged = self._merged = template | self._variables
-                self._template = template
+        if block != self._block or version != self._block_version:
+            if not (self._lines and self._reread(block, version)) and not self._read_block(block, version):
+                return self._walk(buffer, start, template)
+        merged = self._merged
+        if merged is not None and template is self._template:
             return self._publish(request_line, merged.copy(), end + 4)
-        variables = self._read_block(block)
-        if variables is None or self._settle(version, variables) is not None:
-            return self._walk(buffer, start, template)
-        self._remember(block, version, variables)
-        return self._publish(request_line, template | variables, end + 4)
+        environ = template | self._variables
+        # Worth its memory from the second request on.
+        self._merged = environ.copy() if template is self._template else None
+        self._template = template
+        return self._publish(request_line, environ, end + 4)
 
-    def _read_block(self, block: bytes) -> dict[str, str] | None:
-        """Read field lines that are in order and whose names are known; None leaves them to `_walk`."""
+    def _reread(self, block: bytes, version: str) -> bool:
+        """Read the field lines that differ from those of the last request; False leaves them to `_read_block`.
+
+        There must be as many lines as before, for the same variables in the same order. What an unchanged
+        line says was found to be in order then, and still stands.
+        """
         lines = block.decode("latin-1").split("\r\n")
-        lines.pop()
+        before = self._lines
+        if len(lines) != len(before) or version != self._block_version:
+            return False
+        # From here on nothing stands unless all of it does.
+        self._block = None
+        self._lines = []
+        variables = self._variables
+        merged = self._merged
+        is_settled = True
+        keys = _keys
+        # Each line has a variable of its own, so that they stand in the same order.
+        for line, last, key in zip(lines, before, variables, strict=False):
+            if line == last:
+                continue
+            name, colon, value = line.partition(":")
+            if not colon or keys.get(name) != key:
+                return False
+            value = value.strip(" \t")
+            # "Field values containing CR, LF, or NUL characters are invalid and dangerous" (RFC 9110, 5.5)
+            if not (value.isascii() and value.isprintable()) and has_forbidden(value):
+                return False
+            variables[key] = value
+            if merged is not None:
+                merged[key] = value
+            if key in _DECISIVE:
+                is_settled = False
+        if not is_settled:
+            self._merged = None
+            if self._settle(version, variables) is not None:
+                return False
+        self._lines = lines
+        self._block = block
+        return True
+
+    def _read_block(self, block: bytes, version: str) -> bool:
+        """Read field lines that are in order and whose names are known; False leaves them to `_walk`."""
+        lines = block.decode("latin-1").split("\r\n")
+        count = len(lines) - 1
         # All controls but HTAB are forbidden, so that only the CR LF of each line may be found.
-        if len(block) - len(block.translate(None, FORBIDDEN_BYTES)) != 2 * len(lines):
-            return None
+        if (
+            count > self._limits.fields
+            or len(block) - len(block.translate(None, FORBIDDEN_BYTES)) != 2 * count
+        ):
+            return False
         keys = _keys
         variables = {}
         try:
-            for line in lines:
+            for line in lines[:-1]:
                 name, colon, value = line.partition(":")
                 if not colon:
-                    return None
+                    return False
                 variables[keys[name]] = value.strip(" \t")
         except KeyError:
-            return None
+            return False
         # A repeated field leaves fewer variables than lines.
-        if len(variables) != len(lines) or len(lines) > self._limits.fields:
-            return None
-        return variables
+        if len(variables) != count or self._settle(version, variables) is not None:
+            return False
+        self._remember(block, lines, version, variables)
+        return True
 
     def _walk(self, buffer: bytes | bytearray, start: int, template: Environ) -> Head:
         """Go on line by line from where the last call stopped: sizes first, then syntax."""
@@ -204,8 +268,8 @@ class RequestReader:
                 refusal = BARE_LF
             elif newline - 1 > begin:
                 refusal = self._take_line(bytes(buffer[begin : newline - 1]))
-            elif self._line is not None:
-                return self._finish(self._line, buffer, start, template)
+            elif self._request_line is not None:
+                return self._finish(self._request_line, buffer, start, template)
             else:
                 refusal = self._take_empty_line()
         return self._refuse(refusal)
@@ -213,7 +277,7 @@ class RequestReader:
     def _check_size(self, line: int, head: int) -> Refusal | None:
         # The CR of a whole line is in both sizes. A line that is not yet whole is judged alike: as both sizes
         # only grow, the verdict is the same once the line is whole.
-        if self._line is None:
+        if self._request_line is None:
             return LINE_TOO_LONG if line > self._limits.request_line + 1 else None
         too_large = line > self._limits.field + 1 or head >= self._limits.head
         return FIELDS_TOO_LARGE if too_large else None
@@ -226,11 +290,11 @@ class RequestReader:
         return EMPTY_LINES if self._empty_lines > self._limits.empty_lines else None
 
     def _take_line(self, line: bytes) -> Refusal | None:
-        if self._line is None:
+        if self._request_line is None:
             request_line = parse_request_line(line, self._scheme)
             if isinstance(request_line, Refusal):
                 return request_line
-            self._line = request_line
+            self._request_line = request_line
             return None
         if len(self._pairs) == self._limits.fields:
             return FIELDS_TOO_LARGE
@@ -253,7 +317,12 @@ class RequestReader:
         end = start + self._position
         if end - start <= self._small:
             fields = buffer.find(b"\n", start + self._head) + 1
-            self._remember(bytes(buffer[fields : end - 2]), line.version, variables)
+            block = bytes(buffer[fields : end - 2])
+            lines = block.decode("latin-1").split("\r\n")
+            # Where each line has a variable of its own, the next section may be read line by line beside it.
+            self._remember(block, lines if len(variables) == len(lines) - 1 else [], line.version, variables)
+        else:
+            self.forget()
         for name, _ in self._pairs:
             key = cgi_key(name)
             if key is not None and len(name) <= _KEY_LENGTH:
@@ -286,11 +355,12 @@ class RequestReader:
         self.expects_continue = expected and framing != NO_BODY
         return None
 
-    def _remember(self, block: bytes, version: str, variables: dict[str, str]) -> None:
+    def _remember(self, block: bytes, lines: list[str], version: str, variables: dict[str, str]) -> None:
         self._block = block
         self._block_version = version
+        self._lines = lines
         self._variables = variables
-        self._merged = None
+        self._merged = self._template = None
 
     def _publish(self, line: RequestLine, environ: Environ, end: int) -> Environ:
         method, path, query, target, version, authority = line
@@ -305,6 +375,7 @@ class RequestReader:
             environ["HTTP_HOST"] = authority
         if self._searched:
             self._restart()
+        self.line = line
         self.end = end
         return environ
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from wsgix.core.framing import parse_content_length
-from wsgix.facts.grammar import FORBIDDEN_IN_VALUE, OWS
+from wsgix.facts.grammar import OWS
 from wsgix.facts.names import CONNECTION_FIELDS, SECRET_RESPONSE_FIELDS
 from wsgix.facts.refusals import Refusal
-from wsgix.wire.fields import Pair, is_token
+from wsgix.wire.fields import Pair, has_forbidden, is_token
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -39,7 +39,6 @@ _header_lines: Final[dict[Pair, tuple[bytes, int]]] = {}
 known_status_lines: Final[dict[str, bytes]] = {}
 """Status to the status line that `status_line` made of it."""
 
-_has_control: Final = re.compile(f"[{re.escape(FORBIDDEN_IN_VALUE)}]").search
 # status-code = 3DIGIT, of which the first is 1 to 5 (RFC 9110, 15). PEP 3333 wants a reason phrase behind one
 # space; here it may be empty, as in RFC 9112, 4.
 _is_status: Final = re.compile(r"[1-5][0-9]{2}(?: .*)?", re.DOTALL).fullmatch
@@ -83,7 +82,7 @@ def status_line(status: str) -> bytes:
     line = known_status_lines.get(status)
     if line is not None:
         return line
-    if not _is_status(status) or _has_control(status):
+    if not _is_status(status) or has_forbidden(status):
         raise ValueError(f"malformed status {status!r}: it must be three digits, a space and a reason phrase")
     # "A server MUST send the space that separates the status-code from the reason-phrase even when the
     # reason-phrase is absent" (RFC 9112, 4)
@@ -122,7 +121,7 @@ def _header_line(pair: Pair) -> tuple[bytes, int]:
     if lower in CONNECTION_FIELDS:
         raise ValueError(f"header {name!r} belongs to the connection, which is the server's")
     # "Field values containing CR, LF, or NUL characters are invalid and dangerous" (RFC 9110, 5.5)
-    if _has_control(value):
+    if has_forbidden(value):
         raise ValueError(f"control character in the value of header {name!r}")
     value = value.strip(OWS)
     note = _NOTES.get(lower, _PLAIN)

@@ -5,6 +5,7 @@ The HTTP/1.1 reader calls `parse_request_line`; whoever needs to judge a Host ca
 """
 
 import re
+from functools import partial
 from typing import Final, NamedTuple
 
 from wsgix.facts.grammar import ALPHA, DIGIT, HEXDIG, PATH_CHARACTERS, QUERY_CHARACTERS, TCHAR
@@ -41,11 +42,19 @@ class RequestLine(NamedTuple):
 
 _CACHE_SIZE: Final = 512
 _CACHED_LENGTH: Final = 256
+_FRAMES_SIZE: Final = 64
 
 known_lines: Final[dict[bytes, RequestLine]] = {}
 """Request lines seen before, for all connections. None has a query: there the secrets of a URL are kept."""
 
 _known_authorities: Final[set[str]] = set()
+
+_known_frames: Final[set[tuple[bytes, bytes]]] = set()
+"""Methods and versions that were found together in a request line that is in order."""
+
+
+_new_line: Final = partial(tuple.__new__, RequestLine)
+"""Makes a request line of a tuple, without a call in Python."""
 
 
 def _class(characters: str) -> str:
@@ -56,6 +65,8 @@ _METHOD: Final = re.compile(f"{_class(TCHAR)}+")
 _VERSION: Final = re.compile(f"HTTP/({_class(DIGIT)})\\.{_class(DIGIT)}")
 _PATH: Final = re.compile(f"{_class(PATH_CHARACTERS)}*(?:%{_class(HEXDIG)}{{2}}{_class(PATH_CHARACTERS)}*)*")
 _QUERY: Final = re.compile(f"{_class(QUERY_CHARACTERS)}*")
+# What a path and a query may both hold, and neither needs to be decoded of.
+_PLAIN: Final = PATH_CHARACTERS.encode("latin-1")
 # absolute-URI = scheme ":" hier-part [ "?" query ], of which an origin server knows two schemes; the rest is
 # judged piece by piece.                                                        RFC 3986, 4.3
 _ABSOLUTE: Final = re.compile("(https?)://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL)
@@ -81,10 +92,21 @@ def parse_request_line(line: bytes, scheme: str) -> RequestLine | Refusal:
     `request-line = method SP request-target SP HTTP-version` (RFC 9112, 3).
     """
     # "recipients MAY instead parse on whitespace-delimited word boundaries" (RFC 9112, 3): we do not.
-    parts = line.decode("latin-1").split(" ")
+    parts = line.split(b" ")
     if len(parts) != 3 or not parts[1]:
         return BAD_REQUEST_LINE
-    method, target, version = parts
+    # Most targets are a path, and perhaps a query, in which nothing needs to be decoded.
+    raw = parts[1]
+    if raw[0] == 0x2F and (parts[0], parts[2]) in _known_frames:
+        rest = raw.translate(None, _PLAIN)
+        if not rest or rest == b"?":
+            method, target, version = line.decode("latin-1").split(" ")
+            path, _, query = target.partition("?")
+            request_line = _new_line((method, path, query, target, version, None))
+            if not rest:
+                _keep(line, request_line)
+            return request_line
+    method, target, version = line.decode("latin-1").split(" ")
     if not _METHOD.fullmatch(method):
         return BAD_METHOD
     numbers = _VERSION.fullmatch(version)
@@ -100,11 +122,19 @@ def parse_request_line(line: bytes, scheme: str) -> RequestLine | Refusal:
     # Implemented) status code" (RFC 9112, 3)
     if method in _REFUSED_METHODS or len(method) > _MAXIMUM_METHOD or method != method.upper():
         return METHOD_NOT_IMPLEMENTED
-    if target[0] == "/" and "?" not in target and len(line) <= _CACHED_LENGTH:
+    if target[0] == "/":
+        if len(_known_frames) < _FRAMES_SIZE:
+            _known_frames.add((parts[0], parts[2]))
+        if "?" not in target:
+            _keep(line, request_line)
+    return request_line
+
+
+def _keep(line: bytes, request_line: RequestLine) -> None:
+    if len(line) <= _CACHED_LENGTH:
         if len(known_lines) >= _CACHE_SIZE:
             known_lines.clear()
         known_lines[line] = request_line
-    return request_line
 
 
 def _parse_target(method: str, target: str, version: str, scheme: str) -> RequestLine | Refusal:
