@@ -13,7 +13,7 @@ def test_the_line_is_formatted_once_a_second(monkeypatch):
     times = iter([0.0, 0.9, 1.0, 0.5])
     monkeypatch.setattr(clock.time, "time", lambda: next(times))
     line = DateLine()
-    first = line.now()
-    assert line.now() is first
+    first = line.line
+    assert line.now() is first is line.line
     assert line.now() == b"Date: Thu, 01 Jan 1970 00:00:01 GMT\r\n"
     assert line.now() == first

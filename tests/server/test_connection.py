@@ -60,10 +60,10 @@ def test_a_request_is_at_hand_once_it_is_whole(pair):
     for index in range(len(GET) - 1):
         connection.take(GET[index : index + 1])
         assert connection.advance() is NEED_MORE
-        assert connection.has_unread
+        assert connection.inbox
     connection.take(GET[-1:])
     assert connection.advance() is None
-    assert not connection.has_unread
+    assert not connection.inbox
     environ = connection.environ
     assert (environ["PATH_INFO"], environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == (
         "/g",
@@ -71,7 +71,7 @@ def test_a_request_is_at_hand_once_it_is_whole(pair):
         "4711",
     )
     assert environ["wsgi.input"].read() == b""
-    assert connection.wish is KEEP
+    assert connection.reader.wish is KEEP
 
 
 def test_the_template_of_the_listener_is_never_changed(pair, template):
@@ -109,11 +109,11 @@ def test_content_is_whole_however_it_is_cut_and_leaves_the_next_request(pair, me
         assert environ.get("wsgix.trailers", [("X-T", "1")]) == [("X-T", "1")]
         connection.end_request()
         connection.take(data[cut:])
-        assert connection.has_unread
+        assert connection.inbox
         assert connection.advance() is None
         assert connection.environ["PATH_INFO"] == "/g"
         connection.end_request()
-        assert not connection.has_unread
+        assert not connection.inbox
 
 
 def test_the_client_is_told_to_continue_only_if_it_waits(pair):
@@ -154,7 +154,7 @@ def test_bytes_of_requests_that_are_over_are_not_kept(pair):
         assert connection.advance() is None
         connection.end_request()
     assert connection.advance() is NEED_MORE
-    assert len(connection._inbox) < 10 * len(GET)
+    assert len(connection.inbox) < 10 * len(GET)
 
 
 class FullDisk:
@@ -310,7 +310,7 @@ def test_a_connection_is_named_for_the_log(pair, template):
     unix.take(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     assert unix.advance() is None
     assert "REMOTE_ADDR" not in unix.environ
-    assert unix.wish is CLOSE
+    assert unix.reader.wish is CLOSE
     unix.close()
     theirs.close()
 

@@ -9,7 +9,7 @@ import pytest
 from wsgix.core.framing import CHUNKED
 from wsgix.facts.refusals import BODY_TOO_LARGE, Refusal
 from wsgix.server import request_body
-from wsgix.server.request_body import RequestBody, too_large
+from wsgix.server.request_body import RequestBody
 from wsgix.wire.http1 import COMPLETE, NEED_MORE
 from wsgix.wire.limits import DEFAULT_LIMITS
 
@@ -105,14 +105,6 @@ def test_a_file_that_cannot_be_made_is_an_os_error(monkeypatch):
     with pytest.raises(OSError, match="No space"):
         body.feed(b"x" * (REQUEST_BUFFER + 1), 0)
     body.close()
-
-
-@pytest.mark.parametrize(
-    ("framing", "refusal"),
-    [(0, None), (CHUNKED, None), (10, None), (11, BODY_TOO_LARGE), (1 << 62, BODY_TOO_LARGE)],
-)
-def test_a_declared_length_over_the_limit_is_refused_at_once(framing, refusal):
-    assert too_large(framing, DEFAULT_LIMITS._replace(body=10)) is refusal
 
 
 def test_chunks_over_the_limit_are_refused_when_they_begin():

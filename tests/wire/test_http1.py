@@ -136,6 +136,59 @@ def test_the_header_section_of_the_last_request_is_remembered_on_its_connection(
         assert environ["SCRIPT_NAME"] == "/s"
 
 
+def test_only_the_lines_that_differ_from_the_last_request_are_read(monkeypatch):
+    reader = known_reader(GET + FIELDS + b"\r\n")
+    monkeypatch.delattr(RequestReader, "_walk")
+    monkeypatch.delattr(RequestReader, "_read_block")
+    for value in (b"2", b"2", b"\xa0 a\tb", b"", b"4"):
+        head = GET + FIELDS.replace(b"X-Y: 1", b"X-Y: \t" + value + b" ") + b"\r\n"
+        environ = reader.read(head, 0, TEMPLATE)
+        assert environ["HTTP_X_Y"] == value.decode("latin-1")
+        assert (environ["HTTP_HOST"], environ["SCRIPT_NAME"]) == ("a", "/s")
+        assert reader.read(head, 0, TEMPLATE) == environ
+
+
+def test_what_follows_from_a_line_that_differs_is_decided_anew():
+    section = b"Host: a\r\nContent-Length: %d\r\nConnection: %b\r\n\r\n"
+    reader = known_reader(b"POST / HTTP/1.1\r\n" + section % (3, b"close"))
+    for length, connection, wish in (
+        (3, b"keep-alive", KEEP),
+        (5, b"keep-alive", KEEP),
+        (7, b"close", CLOSE),
+    ):
+        environ = reader.read(b"POST / HTTP/1.1\r\n" + section % (length, connection), 0, TEMPLATE)
+        assert (reader.framing, reader.wish) == (length, wish)
+        assert environ["CONTENT_LENGTH"] == str(length)
+
+
+@pytest.mark.parametrize(
+    ("line", "refusal"),
+    [
+        (b"X-Y 2", NO_COLON),
+        (b"X-Y", NO_COLON),
+        (b"X-Y: \x01", BAD_FIELD_VALUE),
+        (b"X-Y: 2\rZ: 3", BAD_FIELD_VALUE),
+        (b"X-Y: 2\nZ: 3", BARE_LF),
+        (b"Host: b", REPEATED_FIELD),
+    ],
+)
+def test_a_fault_in_a_line_that_differs_is_found(line, refusal):
+    reader = known_reader(GET + FIELDS + b"\r\n")
+    assert reader.read(GET + FIELDS.replace(b"X-Y: 1", line) + b"\r\n", 0, TEMPLATE) == refusal
+
+
+def test_a_host_that_differs_and_is_none_is_refused():
+    reader = known_reader(GET + FIELDS + b"\r\n")
+    assert reader.read(GET + FIELDS.replace(b"Host: a", b"Host: a b") + b"\r\n", 0, TEMPLATE) == BAD_HOST
+
+
+def test_a_section_with_other_names_is_read_on_its_own():
+    reader = known_reader(GET + FIELDS + b"\r\n")
+    for fields in (FIELDS.replace(b"X-Y", b"X-Z"), FIELDS + b"New: 1\r\n", FIELDS):
+        head = GET + fields + b"\r\n"
+        assert reader.read(head, 0, TEMPLATE) == read(head)
+
+
 def test_what_an_application_does_to_its_environ_is_not_remembered():
     reader = known_reader(GET + FIELDS + b"\r\n")
     for _ in range(3):

@@ -10,11 +10,15 @@ from wsgix.wire.http1_response import (
     CONNECTION_CLOSE,
     CONNECTION_KEEP_ALIVE,
     CONTINUE,
+    HAS_DATE,
+    HAS_SERVER,
     LAST_CHUNK,
     TRANSFER_ENCODING_CHUNKED,
     check_fields,
     chunk_start,
     early_hints,
+    length_line,
+    read_final_status,
     refusal_response,
     response_head,
 )
@@ -23,7 +27,9 @@ from wsgix.wire.http1_response import (
 @pytest.fixture(autouse=True)
 def empty_caches():
     http1_response._header_lines.clear()
-    http1_response.known_status_lines.clear()
+    http1_response._status_lines.clear()
+    http1_response.known_statuses.clear()
+    http1_response._length_lines.clear()
 
 
 def test_a_head_is_status_line_own_lines_and_headers_in_order():
@@ -89,20 +95,22 @@ def test_a_header_of_the_connection_cannot_leave(name):
 def test_the_fields_of_a_response_are_checked_and_told():
     headers = [("X", "y"), ("content-LENGTH", " 003"), ("DATE", "now"), ("x", "z")]
     for _ in range(2):
-        assert check_fields(headers) == ([b"X: y\r\n", b"DATE: now\r\n", b"x: z\r\n"], 3, True, False)
-    assert check_fields([("Server", "s")]) == ([b"Server: s\r\n"], None, False, True)
-    assert check_fields([]) == ([], None, False, False)
+        lines = [b"first", b"X: y\r\n", b"DATE: now\r\n", b"x: z\r\n"]
+        assert check_fields(b"first", headers) == (lines, 3, HAS_DATE)
+    assert check_fields(b"", [("Server", "s")]) == ([b"", b"Server: s\r\n"], None, HAS_SERVER)
+    assert check_fields(b"", [("Server", "s"), ("date", "d")])[2] == HAS_DATE | HAS_SERVER
+    assert check_fields(b"", []) == ([b""], None, 0)
 
 
 @pytest.mark.parametrize("value", ["", "+3", "3, 3", "-1", "\u0663"])
 def test_a_content_length_that_is_no_number_raises(value):
     with pytest.raises(ValueError, match="malformed Content-Length"):
-        check_fields([("Content-Length", value)])
+        check_fields(b"", [("Content-Length", value)])
 
 
 def test_a_repeated_content_length_raises():
     with pytest.raises(ValueError, match="repeated"):
-        check_fields([("Content-Length", "3"), ("content-length", "3")])
+        check_fields(b"", [("Content-Length", "3"), ("content-length", "3")])
 
 
 @pytest.mark.parametrize("name", sorted(names.SECRET_RESPONSE_FIELDS))
@@ -115,10 +123,34 @@ def test_the_caches_are_bounded_and_hold_nothing_long():
     size = http1_response._CACHE_SIZE
     for number in range(size + 1):
         response_head(f"200 {number}", [("X", str(number))], b"")
+        read_final_status(f"200 {number}")
+        length_line(number)
     assert list(http1_response._header_lines) == [("X", str(size))]
-    assert http1_response.known_status_lines == {f"200 {size}": b"HTTP/1.1 200 %d\r\n" % size}
-    response_head("200 " + "a" * 300, [("X", "y" * 300)], b"")
-    assert len(http1_response._header_lines) == len(http1_response.known_status_lines) == 1
+    line = b"HTTP/1.1 200 %d\r\n" % size
+    assert http1_response._status_lines == {f"200 {size}": line}
+    assert http1_response.known_statuses == {f"200 {size}": (line, False)}
+    assert http1_response._length_lines == {size: b"Content-Length: %d\r\n" % size}
+    long = "200 " + "a" * 300
+    response_head(long, [("X", "y" * 300)], b"")
+    read_final_status(long)
+    assert len(http1_response._header_lines) == len(http1_response._status_lines) == 1
+    assert len(http1_response.known_statuses) == 1
+
+
+@pytest.mark.parametrize(("status", "is_bodiless"), [("200 OK", False), ("204 ", True), ("304 X", True)])
+def test_a_final_status_tells_whether_there_can_be_content(status, is_bodiless):
+    for _ in range(2):
+        assert read_final_status(status) == (f"HTTP/1.1 {status}\r\n".encode(), is_bodiless)
+
+
+def test_an_interim_status_is_not_final():
+    with pytest.raises(ValueError, match="not a final one"):
+        read_final_status("100 Continue")
+
+
+def test_a_length_line_is_made_once():
+    assert length_line(7) == b"Content-Length: 7\r\n"
+    assert length_line(7) is length_line(7)
 
 
 def test_early_hints_are_an_interim_response():

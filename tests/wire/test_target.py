@@ -21,6 +21,7 @@ from wsgix.wire.target import RequestLine, is_authority, known_lines, parse_requ
 @pytest.fixture(autouse=True)
 def empty_caches():
     known_lines.clear()
+    target._known_frames.clear()
     target._known_authorities.clear()
 
 
@@ -58,6 +59,29 @@ def empty_caches():
 )
 def test_a_request_line_is_read_or_refused(line, scheme, result):
     assert parse_request_line(line, scheme) == result
+    # and where its method and its version are known already
+    for frame in (b"GET / HTTP/1.1", b"GET / HTTP/1.0"):
+        parse_request_line(frame, "http")
+    assert parse_request_line(line, scheme) == result
+
+
+def test_a_target_with_nothing_to_decode_is_read_the_same_once_its_method_is_known():
+    for line in (
+        b"GET /a/b;c=d HTTP/1.1",
+        b"GET /a?b=c HTTP/1.1",
+        b"GET /a?b?c HTTP/1.1",
+        b"GET /? HTTP/1.1",
+    ):
+        first = parse_request_line(line, "http")
+        known_lines.clear()
+        assert parse_request_line(line, "http") == first
+        assert type(first) is RequestLine
+
+
+def test_the_methods_known_are_bounded():
+    for number in range(100):
+        assert isinstance(parse_request_line(b"M%d / HTTP/1.1" % number, "http"), RequestLine)
+    assert len(target._known_frames) == target._FRAMES_SIZE
 
 
 def test_only_accepted_lines_in_origin_form_without_a_query_are_shared_between_connections():

@@ -101,11 +101,11 @@ class Exchange:
                     raise exc_info[1].with_traceback(exc_info[2])  # type: ignore[union-attr]
             finally:
                 exc_info = None  # "avoid dangling circular ref"
+            self.status = self.headers = None
         elif self._started:
             raise AssertionError("Headers already set!")
         # A call that fails counts too: it is "a fatal error" to try again without exc_info.
         self._started = True
-        self.status = self.headers = None
         self.accept_head(status, headers)
         return self.write
 

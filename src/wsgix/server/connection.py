@@ -17,7 +17,7 @@ from wsgix.core.exchange import Environ
 from wsgix.core.framing import CHUNKED, HTTP_1_0, KEEP, NO_BODY, Outcome
 from wsgix.facts.refusals import STORAGE_FULL, Refusal
 from wsgix.server.poller import wait_writable
-from wsgix.server.request_body import RequestBody, too_large
+from wsgix.server.request_body import RequestBody
 from wsgix.server.settings import Settings
 from wsgix.server.streaming import LentSocket, StreamedBody
 from wsgix.wire.http1 import COMPLETE, NEED_MORE, RequestReader, Step
@@ -98,7 +98,10 @@ class Connection:
         since: when its phase began.
         closing: whether no further request may follow.
         interest: the events it is registered for, 0 if it is not.
-        environ, wish: the request at hand, once `advance` gave None.
+        template: the variables that all requests of the connection share.
+        environ: of the request at hand, once `advance` gave None; `reader` has more of it.
+        is_simple: whether nothing but its response is left to see to, once the request at hand is answered.
+        inbox: ends with what has arrived and belongs to no request yet; empty if there is nothing.
         served: how many requests were answered, and the connection kept.
         begun: whether the deadline is that of a head which has begun to arrive.
         unfinished: whether the client may still be sending a request that nobody will read.
@@ -112,16 +115,12 @@ class Connection:
 
     __slots__ = (
         "_body",
-        "_client",
         "_common",
         "_file",
         "_file_offset",
-        "_inbox",
-        "_reader",
         "_rewrite",
         "_stalled",
         "_start",
-        "_template",
         "begun",
         "client",
         "closing",
@@ -129,21 +128,24 @@ class Connection:
         "environ",
         "fd",
         "file_left",
+        "inbox",
         "interest",
         "is_answering",
         "is_inline",
+        "is_simple",
         "lent",
         "lost",
         "outbox",
         "outcome",
         "phase",
+        "reader",
         "served",
         "since",
         "skipped",
         "socket",
         "streamed",
+        "template",
         "unfinished",
-        "wish",
     )
 
     def __init__(self, accepted: socket.socket, client: Any, template: Environ, common: Common) -> None:
@@ -157,20 +159,20 @@ class Connection:
         self.served = 0
         self.skipped = 0
         self.interest = 0
-        self.environ: Environ = template
-        self.wish: Outcome = KEEP
+        self.template = template
         # TCP gives (host, port, ...), a Unix socket a path, mostly empty. A socket for both versions of IP
         # maps IPv4 addresses.
-        self._client: tuple[str, str] | None = None
+        self.client = ""
         if isinstance(client, tuple):
-            self._client = client[0].removeprefix(_MAPPED) if "." in client[0] else client[0], str(client[1])
-        self.client = self._client[0] if self._client else ""
-        self._template = template
+            host = client[0]
+            self._name_client(host.removeprefix(_MAPPED) if "." in host else host, str(client[1]))
+        self.environ: Environ = self.template
         self._common = common
         self._rewrite = common.trust.rewriter(client) if common.trust is not None else None
-        self._reader = RequestReader(common.limits, template["wsgi.url_scheme"])
-        self._inbox: bytes | bytearray = b""
+        self.reader = RequestReader(common.limits, template["wsgi.url_scheme"])
+        self.inbox: bytes | bytearray = b""
         self._start = 0
+        self.is_simple = True
         self._body: RequestBody | None = None
         self.streamed: StreamedBody | None = None
         self.lent: LentSocket | LentTLSSocket | None = None
@@ -192,10 +194,14 @@ class Connection:
         """Take the client to be who a trusted proxy says."""
         source = header.source
         if source is not None:
-            self._client = str(source.address), str(source.port)
-            self.client = self._client[0]
+            self._name_client(str(source.address), str(source.port))
         if self._common.trust is not None:
             self._rewrite = self._common.trust.rewriter_behind(source)
+
+    def _name_client(self, host: str, port: str) -> None:
+        """Have the client in the environ of each request."""
+        self.client = host
+        self.template = {**self.template, "REMOTE_ADDR": host, "REMOTE_PORT": port}
 
     def begin_tls(self, certificates: "Certificates") -> None:
         """Speak TLS from here on."""
@@ -203,44 +209,38 @@ class Connection:
 
     def end_handshake(self, variables: dict[str, str]) -> None:
         """Have *variables*, which tell of the handshake, in the environ of each request."""
-        self._template = {**self._template, **variables}
-        self.environ = self._template
+        self.template = {**self.template, **variables}
+        self.environ = self.template
 
     # In: on the leader
 
     def take(self, data: bytes) -> None:
         """Add what has arrived to what belongs to no request yet."""
-        if not self._inbox:
-            self._inbox = data
+        if not self.inbox:
+            self.inbox = data
             return
         # A buffer that grows in place keeps the work linear, however many pieces a head comes in.
-        if type(self._inbox) is not bytearray:
-            self._inbox = bytearray(self._inbox)
+        if type(self.inbox) is not bytearray:
+            self.inbox = bytearray(self.inbox)
         if self._start:
-            del self._inbox[: self._start]
+            del self.inbox[: self._start]
             self._start = 0
-        self._inbox += data
+        self.inbox += data
 
     def discard(self) -> None:
         """Forget what belongs to no request yet."""
-        self._inbox = b""
+        self.inbox = b""
         self._start = 0
-
-    @property
-    def has_unread(self) -> bool:
-        """Whether bytes have arrived that belong to no request yet."""
-        return self._start < len(self._inbox)
 
     def advance(self) -> Step | Refusal | None:
         """Go on with what has arrived; None once a whole request is at hand in `environ`."""
         if self._body is not None:
             return self._collect(self._body)
-        reader = self._reader
-        environ = reader.read(self._inbox, self._start, self._template)
-        if not isinstance(environ, dict):
+        reader = self.reader
+        inbox = self.inbox
+        environ = reader.read(inbox, self._start, self.template)
+        if environ is NEED_MORE or isinstance(environ, Refusal):
             return environ
-        if self._client is not None:
-            environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = self._client
         if self._rewrite is not None:
             refusal = self._rewrite(environ)
             if refusal is not None:
@@ -250,23 +250,32 @@ class Connection:
         if "HTTP_UPGRADE" in environ:
             self._lend(environ)
         self.environ = environ
-        self.wish = reader.wish
-        self._start = reader.end
-        if reader.framing != NO_BODY:
-            return self._begin_content(reader)
-        self._consume()
-        environ["wsgi.input"] = BytesIO()
+        framing = reader.framing
+        if framing == NO_BODY:
+            environ["wsgi.input"] = BytesIO()
+            end = reader.end
+        else:
+            end = reader.end + framing
+            if framing < 0 or end > len(inbox) or framing > self._common.settings.request_buffer:
+                self._start = reader.end
+                return self._begin_content(reader)
+            # All of the content has come with the head.
+            environ["wsgi.input"] = BytesIO(inbox[reader.end : end])
+        if end == len(inbox):
+            self.inbox = b""
+            self._start = 0
+        else:
+            self._start = end
         return None
 
     def _begin_content(self, reader: RequestReader) -> Step | Refusal | None:
-        refusal = too_large(reader.framing, self._common.limits)
-        if refusal is not None:
-            return refusal
+        self.is_simple = False
         # "A server MAY omit sending a 100 (Continue) response if it has already received some or all of the
         # content for the corresponding request" (RFC 9110, 10.1.1). A client that waits for it is asked to go
         # on when the application reads, and not if it never does; if too many of them hold threads, at once.
         common = self._common
-        awaits_continue = reader.expects_continue and not self.has_unread
+        self._consume()
+        awaits_continue = reader.expects_continue and not self.inbox
         if (awaits_continue and common.may_wait()) or common.settings.stream_requests:
             self._stream(reader, awaits_continue=awaits_continue)
             return None
@@ -294,7 +303,7 @@ class Connection:
 
     def unread(self) -> bytes:
         """Take what has arrived and belongs to no request yet."""
-        data = bytes(self._inbox[self._start :])
+        data = bytes(self.inbox[self._start :])
         self.discard()
         return data
 
@@ -302,7 +311,7 @@ class Connection:
         """Give content to *body*, and keep what is behind its end."""
         step = body.feed(data, 0)
         if step is COMPLETE:
-            self._inbox = data
+            self.inbox = data
             self._start = body.end
             self._consume()
         return step
@@ -318,6 +327,7 @@ class Connection:
 
     def _lend(self, environ: Environ) -> None:
         """Offer the socket to an application that the client asks to speak another protocol."""
+        self.is_simple = False
         if self.is_plain:
             self.lent = LentSocket(self.socket)
         else:
@@ -339,12 +349,11 @@ class Connection:
 
     def _collect(self, body: RequestBody) -> Step | Refusal | None:
         try:
-            step = body.feed(bytes(self._inbox), self._start)
+            step = body.feed(bytes(self.inbox), self._start)
         except OSError:
             return STORAGE_FULL
         if step is NEED_MORE:
-            self._inbox = b""
-            self._start = 0
+            self.discard()
             return step
         if isinstance(step, Refusal):
             return step
@@ -355,7 +364,7 @@ class Connection:
             environ["wsgi.input"] = body.open()
         except OSError:  # the last bytes reach the disk only now
             return STORAGE_FULL
-        if self._reader.framing == CHUNKED:
+        if self.reader.framing == CHUNKED:
             # What the application reads is no longer chunked, and its length is known.
             environ.pop("HTTP_TRANSFER_ENCODING", None)
             environ["CONTENT_LENGTH"] = str(body.size)
@@ -364,9 +373,8 @@ class Connection:
 
     def _consume(self) -> None:
         """Drop the inbox if all of it is used."""
-        if self._start == len(self._inbox):
-            self._inbox = b""
-            self._start = 0
+        if self._start == len(self.inbox):
+            self.discard()
 
     @property
     def body_size(self) -> int:
@@ -375,7 +383,8 @@ class Connection:
 
     def end_request(self) -> None:
         """Forget the request at hand: the next one may be read."""
-        self.environ = self._template
+        self.environ = self.template
+        self.is_simple = True
         self.is_answering = False
         self._stalled = None
         if self._body is not None:
@@ -390,7 +399,7 @@ class Connection:
 
     # Out: on the thread that owns the connection
 
-    def send(self, data: bytes, *, is_last: bool = False, may_defer: bool = False) -> None:
+    def send(self, data: bytes, is_last: bool = False, may_defer: bool = False) -> None:
         """Send what the socket takes and keep the rest; wait if the rest is too much and more is to come.
 
         With *may_defer*, and on the leader, small blocks are gathered while the application produces the next
@@ -430,6 +439,7 @@ class Connection:
 
     def let_go(self) -> None:
         """Note that the application no longer runs on the leader; on whoever takes the lead from it."""
+        self.is_simple = False
         if self._stalled is None:
             self.is_inline = False
         else:
@@ -438,6 +448,7 @@ class Connection:
 
     def _keep(self, data: memoryview) -> None:
         """Keep *data* for when the client takes it; without a copy if there is nothing before it."""
+        self.is_simple = False
         if not self.outbox:
             self.outbox = data
         else:
@@ -492,6 +503,7 @@ class Connection:
         Raises:
             OSError: the client is gone.
         """
+        self.is_simple = False
         self._file = os.dup(fd)
         self._file_offset = offset
         self.file_left = size

@@ -12,7 +12,8 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.core.exchange import Application, Environ
@@ -116,12 +117,13 @@ class Loop:
         self._waker = Waker()
         self._listeners = {listener.socket.fileno(): (listener, template) for listener, template in templates}
         self._connections: dict[int, Connection] = {}
-        self._events: deque[tuple[int, int]] = deque()
+        # Who takes the lead over in the middle of it goes on with the same iterator.
+        self._events: Iterator[tuple[int, int]] = iter(())
         self._ready: deque[Connection] = deque()
         self._returned: deque[tuple[Connection, Outcome]] = deque()
         self._stalled: deque[Connection] = deque()
         self._polling = False
-        self._now = time.monotonic()
+        self._now = self._idle_deadline = time.monotonic()
         self._next_sweep = 0.0
         self._stop_deadline = math.inf
         self._is_over = False
@@ -147,19 +149,24 @@ class Loop:
         """Do all that is ready; False if the lead is lost over it."""
         begin, calls = time.monotonic(), self.scheduler.calls
         self._now = begin
+        self._idle_deadline = begin + self._settings.keep_alive_timeout
+        date_and_server.now()
+        connections, returned, stalled = self._connections, self._returned, self._stalled
+        for fd, _ in self._events:
+            connection = connections.get(fd)
+            if connection is not None and (connection.phase is HEAD or connection.phase is BODY):
+                if not self._read(connection, member):
+                    return False
+            elif not self._dispatch(fd, connection, member):
+                return False
+            if returned or stalled:
+                self._attend()
         while True:
-            if self._returned:
-                self._take_back(*self._returned.popleft())
-            elif self._stalled:
-                self._flush_meanwhile(self._stalled.popleft())
-            elif self._events:
-                if not self._dispatch(*self._events.popleft(), member):
-                    return False
-            elif self._ready:
-                if not self._resume(self._ready.popleft(), member):
-                    return False
-            else:
+            self._attend()
+            if not self._ready:
                 break
+            if not self._resume(self._ready.popleft(), member):
+                return False
         calls = self.scheduler.calls - calls
         if calls:
             self.scheduler.note_duration(time.monotonic() - begin, calls)
@@ -169,18 +176,25 @@ class Loop:
             self._access_log.flush()
         return True
 
+    def _attend(self) -> None:
+        """See to the connections that other threads have handed over."""
+        while self._returned:
+            self._take_back(*self._returned.popleft())
+        while self._stalled:
+            self._flush_meanwhile(self._stalled.popleft())
+
     def _poll(self) -> None:
         idle = not self._connections and self._accepting and not self._stopping
         timeout = None if idle else max(0.0, self._next_sweep - self._now)
         self._polling = True
         # Whoever hands over a connection after this looks at `_polling` and ends the wait.
-        if self._returned or self._stalled or self._ready or self._events:
+        if self._returned or self._stalled or self._ready:
             timeout = 0
-        self._events.extend(self._poller.poll(timeout))
+        self._events = iter(self._poller.poll(timeout))
         self._polling = False
 
-    def _dispatch(self, fd: int, events: int, member: Member) -> bool:
-        connection = self._connections.get(fd)
+    def _dispatch(self, fd: int, connection: Connection | None, member: Member) -> bool:
+        """Go on with what waits for anything but bytes of a request."""
         if connection is None:
             if fd in self._listeners:
                 self._accept(*self._listeners[fd])
@@ -188,8 +202,6 @@ class Loop:
                 self.scheduler.nudge()
             return True
         phase = connection.phase
-        if phase is HEAD or phase is BODY:
-            return self._read(connection, member)
         if phase is FLUSH:
             self._flush(connection)
         elif phase is LINGER or phase is SKIP:
@@ -304,7 +316,7 @@ class Loop:
         self._listen(False)
         self._resume_accepting = self._now + PAUSE_SECONDS
         for connection in [*self._connections.values()]:
-            if connection.served and connection.phase is HEAD and not connection.has_unread:
+            if connection.served and connection.phase is HEAD and not connection.inbox:
                 self._close(connection)
 
     def _go_on_accepting(self) -> None:
@@ -335,9 +347,12 @@ class Loop:
             self._close(connection)
             return True
         if data:
-            connection.take(data)
+            if connection.inbox:
+                connection.take(data)
+            else:
+                connection.inbox = data
             return self._advance(connection, member)
-        if connection.phase is BODY or connection.has_unread:
+        if connection.phase is BODY or connection.inbox:
             self._refuse(connection, INCOMPLETE)
         else:
             self._close(connection)
@@ -356,7 +371,8 @@ class Loop:
 
     def _advance(self, connection: Connection, member: Member) -> bool:
         """Serve the requests that have arrived; False if the lead is lost over one."""
-        for _ in range(_BURST):
+        burst = 0
+        while True:
             was_head = connection.phase is HEAD
             try:
                 result = connection.advance()
@@ -373,14 +389,33 @@ class Loop:
             outcome = self.scheduler.run(connection, member)
             if outcome is None:
                 return self.scheduler.leads(member)
-            self._settle(connection, outcome)
-            if connection.phase is not HEAD or not connection.has_unread:
+            if outcome is KEEP and connection.is_simple and not connection.closing:
+                # What `_settle` comes to for nearly all requests.
+                connection.environ = connection.template
+                connection.is_answering = connection.begun = False
+                self._keep(connection)
+            else:
+                self._settle(connection, outcome)
+                if connection.phase is not HEAD:
+                    return True
+            if not connection.inbox:
                 return True
-        self._postpone(connection)
-        return True
+            burst += 1
+            if burst == _BURST:
+                self._postpone(connection)
+                return True
+
+    def _keep(self, connection: Connection) -> None:
+        """Wait for the next request of a connection."""
+        connection.phase = HEAD
+        connection.deadline = self._idle_deadline
+        connection.served += 1
+        if connection.served == self._last_but_one:
+            connection.closing = True
 
     def _postpone(self, connection: Connection) -> None:
         """Let others have their turn before the requests of *connection* that have arrived."""
+        connection.is_simple = False
         self._want(connection, 0)
         self._ready.append(connection)
 
@@ -392,7 +427,7 @@ class Loop:
             settings = self._settings
             earned = connection.body_size / settings.body_rate
             connection.deadline = connection.since + settings.body_timeout + earned
-        elif connection.has_unread and not connection.begun:
+        elif connection.inbox and not connection.begun:
             connection.begun = True
             connection.deadline = self._now + self._settings.head_timeout
         self._want(connection, READ)
@@ -424,7 +459,7 @@ class Loop:
     def _take_back(self, connection: Connection, outcome: Outcome) -> None:
         """Go on with a connection that another thread has served."""
         self._settle(connection, outcome)
-        if connection.phase is HEAD and connection.has_unread:
+        if connection.phase is HEAD and connection.inbox:
             self._postpone(connection)
 
     def _settle(self, connection: Connection, outcome: Outcome) -> None:
@@ -444,15 +479,11 @@ class Loop:
         if connection.streamed is not None:
             self._skip(connection)
         elif connection.outcome is KEEP and not connection.closing:
-            connection.phase = HEAD
             connection.begun = False
-            connection.served += 1
-            if connection.served == self._last_but_one:
-                connection.closing = True
-            connection.deadline = self._now + self._settings.keep_alive_timeout
+            self._keep(connection)
             if connection.interest != READ:
                 self._want(connection, READ)
-        elif connection.unfinished or connection.has_unread:
+        elif connection.unfinished or connection.inbox:
             self._linger(connection)
         else:
             self._close(connection)
@@ -477,7 +508,7 @@ class Loop:
 
     def _flush(self, connection: Connection) -> None:
         self._after_response(connection)
-        if connection.phase is HEAD and connection.has_unread:
+        if connection.phase is HEAD and connection.inbox:
             self._postpone(connection)
 
     def _skip(self, connection: Connection) -> None:
@@ -499,7 +530,7 @@ class Loop:
         if step is COMPLETE:
             connection.end_request()
             self._after_response(connection)
-            if connection.phase is HEAD and connection.has_unread:
+            if connection.phase is HEAD and connection.inbox:
                 self._postpone(connection)
         elif step is not NEED_MORE or connection.skipped > SKIP_BYTES:
             connection.end_request()
@@ -563,7 +594,7 @@ class Loop:
                 continue
             if connection.phase is BODY:
                 self._refuse(connection, BODY_TIMEOUT)
-            elif connection.phase is HEAD and connection.has_unread:
+            elif connection.phase is HEAD and connection.inbox:
                 self._refuse(connection, HEAD_TIMEOUT)
             elif connection.phase is FLUSH:
                 self._abort(connection, HTTP_1_0)
@@ -592,7 +623,7 @@ class Loop:
             self._next_sweep = self._now  # for those who said nothing, the next look is the last
             return not self._connections
         for connection in [*self._connections.values()]:
-            if connection.phase in _BEFORE_REQUEST and not connection.has_unread:
+            if connection.phase in _BEFORE_REQUEST and not connection.inbox:
                 self._close(connection)
         return not self._connections or self._now >= self._stop_deadline
 
@@ -604,10 +635,9 @@ class Loop:
         self._listen(False)
         while self._listeners:
             self._listeners.popitem()[1][0].close()
+        self._events = chain(self._events, [(fd, READ) for fd in self._connections])
         for connection in self._connections.values():
             connection.closing = True
-            if connection.phase is HEAD:
-                self._events.append((connection.fd, READ))
 
     def _finish(self) -> None:
         self._is_over = True
@@ -632,7 +662,8 @@ class Loop:
 
     def respond(self, connection: Connection) -> Outcome:
         """Run the application for the request that *connection* has collected."""
-        responder = Responder(connection, connection.environ, connection.wish)
+        reader = connection.reader
+        responder = Responder(connection, connection.environ, reader.line, reader.wish)
         access_log = self._access_log
         begin = time.monotonic() if access_log is not None and access_log.timed else 0.0
         call_timeout = self.scheduler.call_timeout

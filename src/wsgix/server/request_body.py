@@ -9,7 +9,7 @@ import tempfile
 from typing import IO, Any
 
 from wsgix.core.framing import CHUNKED
-from wsgix.facts.refusals import BODY_TOO_LARGE, Refusal
+from wsgix.facts.refusals import Refusal
 from wsgix.wire.http1 import Step
 from wsgix.wire.http1_body import ChunkedBody, LengthBody
 from wsgix.wire.limits import Limits
@@ -75,8 +75,3 @@ class RequestBody:
                 OSError
             ):  # it flushes, and the disk may be full; it is closed all the same
                 self._file.close()
-
-
-def too_large(framing: int, limits: Limits) -> Refusal | None:
-    """Refuse content whose declared length is over the limit before any of it is read."""
-    return BODY_TOO_LARGE if framing > limits.body else None

@@ -23,17 +23,21 @@ from wsgix.wire.http1_response import (
     CHUNK_END,
     CONNECTION_CLOSE,
     CONNECTION_KEEP_ALIVE,
+    HAS_DATE,
+    HAS_SERVER,
     LAST_CHUNK,
     TRANSFER_ENCODING_CHUNKED,
     check_fields,
     chunk_start,
-    known_status_lines,
+    known_statuses,
+    length_line,
+    read_final_status,
     refusal_response,
-    status_line,
 )
 
 if TYPE_CHECKING:
     from wsgix.server.connection import Connection
+    from wsgix.wire.target import RequestLine
 
 _HAS_SENDFILE: Final = hasattr(os, "sendfile")
 
@@ -68,6 +72,8 @@ class Responder(Exchange):
 
     _own_lines: bytes = b""
     _length: int | None = None
+    _has_content: bool = False
+    _pieces: list[bytes] = []  # noqa: RUF012  replaced, never changed
     _framing: ResponseFraming = _BODILESS
     _at_end: bool = False
     _is_last: bool = False
@@ -75,19 +81,18 @@ class Responder(Exchange):
     _refusal: Refusal = INTERNAL_ERROR
     _claim: list[None] | None = None
 
-    def __init__(self, connection: "Connection", environ: Environ, wish: Outcome) -> None:
+    def __init__(
+        self, connection: "Connection", environ: Environ, line: "RequestLine", wish: Outcome
+    ) -> None:
         self._connection = connection
         self.environ = environ
-        self.outcome = wish
-        self._method: str = environ["REQUEST_METHOD"]
-        self._version: str = environ["SERVER_PROTOCOL"]
-        self._target: str = environ["REQUEST_URI"]
-        self._pieces: list[bytes] = []
+        self._line = line
+        self.outcome: Outcome = wish
 
     @property
     def request_line(self) -> str:
         """The request line, as received; the application cannot change it."""
-        return f"{self._method} {self._target} {self._version}"
+        return f"{self._line.method} {self._line.target} {self._line.version}"
 
     def setup_environ(self) -> None:
         """Do nothing: the connection has the environ ready."""
@@ -102,34 +107,80 @@ class Responder(Exchange):
                 f"the headers must be a list, but the application gave {type(headers).__name__}"
             )
         try:
-            line = known_status_lines.get(status) or status_line(status)
-            lines, length, has_date, has_server = check_fields(headers)
+            line, is_bodiless = known_statuses.get(status) or read_final_status(status)
+            lines, self._length, own = check_fields(line, headers)
         except (TypeError, AttributeError):
             raise AssertionError(
                 "the status must be a str and the headers (name, value) tuples of str, "
                 f"but the application gave {status!r} and {headers!r}"
             ) from None
-        if status[:1] == "1":
-            raise ValueError(f"the status {status!r} is not a final one")
-        self._length = length
-        if has_date or has_server:
-            self._own_lines = (b"" if has_date else _date.now()) + (b"" if has_server else SERVER_LINE)
+        if own:
+            self._own_lines = (b"" if own & HAS_DATE else _date.now()) + (
+                b"" if own & HAS_SERVER else SERVER_LINE
+            )
         else:
-            self._own_lines = date_and_server.now()
-        lines.insert(0, line)
+            self._own_lines = date_and_server.line
+        self._has_content = not is_bodiless
         self.status = status
         self.headers = lines
+
+    def finish_response(self) -> None:
+        """Transmit what the application returned: in one step what nearly all return, a list of one block."""
+        result = self.result
+        if type(result) is not list or len(result) != 1 or not self._send_whole(result[0]):
+            super().finish_response()
+
+    def _send_whole(self, block: bytes) -> bool:
+        """Send the response whose only block this is; False leaves whatever is unusual to the driver."""
+        length = self._length
+        method, _, _, _, version, _ = self._line
+        connection = self._connection
+        if (
+            type(block) is not bytes
+            or self.status is None
+            or self.headers_sent
+            or not self._has_content
+            or method == "HEAD"
+            or version == HTTP_1_0
+            or connection.streamed is not None
+            or self._claim is not None
+        ):
+            return False
+        size = len(block)
+        if size > _LARGE or (length is not None and length != size):
+            return False
+        lines = self.headers
+        if self.outcome is CLOSE or connection.closing:
+            self.outcome = CLOSE
+            lines += (self._own_lines, length_line(size), CONNECTION_CLOSE, b"\r\n", block)
+        else:
+            lines += (self._own_lines, length_line(size), b"\r\n", block)
+        connection.is_answering = self.headers_sent = True
+        self.status_sent = self.status
+        self.bytes_sent = size
+        self.remaining = 0  # from here on the response is whole, or the client is gone
+        try:
+            connection.send(b"".join(lines), True)
+        except OSError as error:
+            gone = ConnectionAbortedError(*error.args)
+            self._lose_client(gone)
+            raise gone from None
+        self.content_sent = size
+        self._finished = True
+        self.status = None  # from here on write() is refused: the connection is no longer ours
+        return True
 
     def send_headers(self) -> None:
         """Keep the head for the next `_flush`, framed for this client."""
         status: str = self.status  # type: ignore[assignment]  # accept_head set it
         length = self._length
         # To HEAD belongs the length that GET would have: without a block, it is unknown.
-        if length is None and (self.bytes_sent or self._method != "HEAD") and status[:3] != "304":
+        method, version = self._line.method, self._line.version
+        if length is None and (self.bytes_sent or method != "HEAD") and status[:3] != "304":
             length = self._whole_length()
         # What the length is makes no difference, only whether there is one.
         known = None if length is None else 0
-        framing, outcome = _framing(self._method, status, self._version, known, self.outcome)
+        framing, outcome = _framing(method, status, version, known, self.outcome)
         connection = self._connection
         if outcome is CLOSE or connection.closing:
             self.outcome = CLOSE
@@ -141,7 +192,7 @@ class Responder(Exchange):
         # "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
         # (Informational) or 204 (No Content)." RFC 9110, 8.6
         if length is not None and status[:3] != "204":
-            lines.append(b"Content-Length: %d\r\n" % length)
+            lines.append(length_line(length))
         if framing is _LENGTH:
             self.remaining = length
         elif framing is _BODILESS:
@@ -151,7 +202,7 @@ class Responder(Exchange):
             lines.append(TRANSFER_ENCODING_CHUNKED)
         if self.outcome is CLOSE:
             lines.append(CONNECTION_CLOSE)
-        elif self._version == HTTP_1_0:
+        elif version == HTTP_1_0:
             lines.append(CONNECTION_KEEP_ALIVE)
         lines.append(b"\r\n")
         if self._claim is not None:
@@ -279,7 +330,7 @@ class Responder(Exchange):
             connection.cut_off()
             return
         self.status_sent = REQUEST_TIMEOUT.status
-        bodiless = self._method == "HEAD"
+        bodiless = self._line.method == "HEAD"
         connection.send_last(refusal_response(REQUEST_TIMEOUT, date_and_server.now(), bodiless=bodiless))
 
     @staticmethod
@@ -292,8 +343,8 @@ class Responder(Exchange):
     @property
     def name(self) -> str:
         """The request and who made it, for the log; without the query, where secrets are kept."""
-        path = self._target.partition("?")[0]
-        request = f"{self._method} {path} {self._version}"
+        path = self._line.target.partition("?")[0]
+        request = f"{self._line.method} {path} {self._line.version}"
         return f"{request!a} from {self._connection.name}, request {request_id(self.environ)}"
 
     def abandon(self) -> None:

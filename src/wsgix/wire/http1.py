@@ -118,8 +118,8 @@ class RequestReader:
 
     def forget(self) -> None:
         """Drop what is remembered of the last head."""
-        # The header section of the last request, byte for byte and line by line, and what came of it: browsers
-        # and proxies send nearly the same fields with every request. Secrets in it stay with their connection.
+        # The header section of the last request, byte for byte and line by line, and what came of it:
+        # browsers and proxies send nearly the same fields each time. Secrets stay with their connection.
         self._block: bytes | None = None
         self._block_version = ""
         self._lines: list[str] = []
@@ -171,9 +171,12 @@ class RequestReader:
                 return self._walk(buffer, start, template)
             request_line = parsed
         version = request_line[4]
-        if block != self._block or version != self._block_version:
-            if not (self._lines and self._reread(block, version)) and not self._read_block(block, version):
-                return self._walk(buffer, start, template)
+        if (
+            (block != self._block or version != self._block_version)
+            and not self._reread(block, version)
+            and not self._read_block(block, version)
+        ):
+            return self._walk(buffer, start, template)
         merged = self._merged
         if merged is not None and template is self._template:
             return self._publish(request_line, merged.copy(), end + 4)
@@ -184,7 +187,7 @@ class RequestReader:
         return self._publish(request_line, environ, end + 4)
 
     def _reread(self, block: bytes, version: str) -> bool:
-        """Read the field lines that differ from those of the last request; False leaves them to `_read_block`.
+        """Read the field lines that differ from those of the last request; False if it is not so like it.
 
         There must be as many lines as before, for the same variables in the same order. What an unchanged
         line says was found to be in order then, and still stands.

@@ -11,7 +11,7 @@ from typing import Final
 
 from wsgix.core.framing import parse_content_length
 from wsgix.facts.grammar import OWS
-from wsgix.facts.names import CONNECTION_FIELDS, SECRET_RESPONSE_FIELDS
+from wsgix.facts.names import BODILESS_STATUSES, CONNECTION_FIELDS, SECRET_RESPONSE_FIELDS
 from wsgix.facts.refusals import Refusal
 from wsgix.wire.fields import Pair, has_forbidden, is_token
 
@@ -30,47 +30,49 @@ _CACHE_SIZE: Final = 1024
 _CACHED_LENGTH: Final = 256
 
 # What a field means for the message, beside its line: a length in bytes is its own note.
-_PLAIN: Final = -1
-_DATE: Final = -2
-_SERVER: Final = -3
-_NOTES: Final = {"date": _DATE, "server": _SERVER}
+_PLAIN: Final = -8
+HAS_DATE: Final = 1
+HAS_SERVER: Final = 2
+_NOTES: Final = {"date": -HAS_DATE, "server": -HAS_SERVER}
 
 _header_lines: Final[dict[Pair, tuple[bytes, int]]] = {}
-known_status_lines: Final[dict[str, bytes]] = {}
-"""Status to the status line that `status_line` made of it."""
+_status_lines: Final[dict[str, bytes]] = {}
+known_statuses: Final[dict[str, tuple[bytes, bool]]] = {}
+"""Final status to what `read_final_status` made of it."""
+_length_lines: Final[dict[int, bytes]] = {}
 
 # status-code = 3DIGIT, of which the first is 1 to 5 (RFC 9110, 15). PEP 3333 wants a reason phrase behind one
 # space; here it may be empty, as in RFC 9112, 4.
 _is_status: Final = re.compile(r"[1-5][0-9]{2}(?: .*)?", re.DOTALL).fullmatch
 
 
-def check_fields(headers: Iterable[Pair]) -> tuple[list[bytes], int | None, bool, bool]:
+def check_fields(first_line: bytes, headers: Iterable[Pair]) -> tuple[list[bytes], int | None, int]:
     """Check the (name, value) pairs of a response, latin-1 each, and write their lines.
 
     Returns:
-        The lines of all but Content-Length; its value in bytes, None where it is absent; whether there is a
-        Date; whether there is a Server.
+        *first_line* and the lines of all but Content-Length; its value in bytes, None where it is absent;
+        `HAS_DATE` and `HAS_SERVER`, added up as far as they are there.
 
     Raises:
         ValueError: a header is malformed or belongs to the connection, or Content-Length is repeated.
     """
-    lines = []
+    lines = [first_line]
     length = None
-    has_date = has_server = False
+    own = 0
     known = _header_lines
     for pair in headers:
         line, note = known.get(pair) or _header_line(pair)
-        if note >= 0:
+        if note == _PLAIN:
+            lines.append(line)
+        elif note >= 0:
             # Who reads the other of two lengths takes content for the next response (RFC 9112, 11.1).
             if length is not None:
                 raise ValueError("Content-Length is repeated")
             length = note
-            continue
-        lines.append(line)
-        if note != _PLAIN:
-            has_date = has_date or note == _DATE
-            has_server = has_server or note == _SERVER
-    return lines, length, has_date, has_server
+        else:
+            lines.append(line)
+            own |= -note
+    return lines, length, own
 
 
 def status_line(status: str) -> bytes:
@@ -79,7 +81,7 @@ def status_line(status: str) -> bytes:
     Raises:
         ValueError: the status is malformed.
     """
-    line = known_status_lines.get(status)
+    line = _status_lines.get(status)
     if line is not None:
         return line
     if not _is_status(status) or has_forbidden(status):
@@ -87,10 +89,38 @@ def status_line(status: str) -> bytes:
     # "A server MUST send the space that separates the status-code from the reason-phrase even when the
     # reason-phrase is absent" (RFC 9112, 4)
     line = f"HTTP/1.1 {status if len(status) > 3 else status + ' '}\r\n".encode("latin-1")
-    if len(known_status_lines) >= _CACHE_SIZE:
-        known_status_lines.clear()
+    if len(_status_lines) >= _CACHE_SIZE:
+        _status_lines.clear()
     if len(status) <= _CACHED_LENGTH:
-        known_status_lines[status] = line
+        _status_lines[status] = line
+    return line
+
+
+def read_final_status(status: str) -> tuple[bytes, bool]:
+    """Write the status line of a final response, and tell whether the status lets it have no content.
+
+    Raises:
+        ValueError: the status is malformed, or an interim one.
+    """
+    line = status_line(status)
+    if status[:1] == "1":
+        raise ValueError(f"the status {status!r} is not a final one")
+    entry = line, status[:3] in BODILESS_STATUSES
+    if len(known_statuses) >= _CACHE_SIZE:
+        known_statuses.clear()
+    if len(status) <= _CACHED_LENGTH:
+        known_statuses[status] = entry
+    return entry
+
+
+def length_line(length: int) -> bytes:
+    """Write the Content-Length field line."""
+    line = _length_lines.get(length)
+    if line is None:
+        line = b"Content-Length: %d\r\n" % length
+        if len(_length_lines) >= _CACHE_SIZE:
+            _length_lines.clear()
+        _length_lines[length] = line
     return line
 
 

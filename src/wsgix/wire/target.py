@@ -102,10 +102,10 @@ def parse_request_line(line: bytes, scheme: str) -> RequestLine | Refusal:
         if not rest or rest == b"?":
             method, target, version = line.decode("latin-1").split(" ")
             path, _, query = target.partition("?")
-            request_line = _new_line((method, path, query, target, version, None))
+            plain = _new_line((method, path, query, target, version, None))
             if not rest:
-                _keep(line, request_line)
-            return request_line
+                _keep(line, plain)
+            return plain
     method, target, version = line.decode("latin-1").split(" ")
     if not _METHOD.fullmatch(method):
         return BAD_METHOD
