@@ -107,7 +107,7 @@ class Connection:
         unfinished: whether the client may still be sending a request that nobody will read.
         outbox, file_left: what the client has not taken yet of the response; bytes, and how many of a file.
         streamed: the content of the request at hand, if the application reads it while it arrives.
-        is_inline: whether the application runs on the leader for it.
+        is_inline: whether the application runs on the leader, when it runs for it.
         is_answering: whether the head of the response has left.
         lost: what sending to the client failed with while the application went on.
         skipped: bytes read of content that the application left.
@@ -159,7 +159,7 @@ class Connection:
         self.served = 0
         self.skipped = 0
         self.interest = 0
-        self.template = template
+        self.template = {**template, "wsgi.early_hints": self._early_hints}
         # TCP gives (host, port, ...), a Unix socket a path, mostly empty. A socket for both versions of IP
         # maps IPv4 addresses.
         self.client = ""
@@ -176,7 +176,8 @@ class Connection:
         self._body: RequestBody | None = None
         self.streamed: StreamedBody | None = None
         self.lent: LentSocket | LentTLSSocket | None = None
-        self.is_answering = self.is_inline = False
+        self.is_answering = False
+        self.is_inline = True
         self.outbox: bytearray | memoryview = bytearray()
         self._stalled: Lock | None = None
         self.lost: OSError | None = None
@@ -201,7 +202,8 @@ class Connection:
     def _name_client(self, host: str, port: str) -> None:
         """Have the client in the environ of each request."""
         self.client = host
-        self.template = {**self.template, "REMOTE_ADDR": host, "REMOTE_PORT": port}
+        self.template["REMOTE_ADDR"] = host
+        self.template["REMOTE_PORT"] = port
 
     def begin_tls(self, certificates: "Certificates") -> None:
         """Speak TLS from here on."""
@@ -246,7 +248,6 @@ class Connection:
             if refusal is not None:
                 return refusal
             self.client = environ.get("REMOTE_ADDR", "")
-        environ["wsgi.early_hints"] = self._early_hints
         if "HTTP_UPGRADE" in environ:
             self._lend(environ)
         self.environ = environ
@@ -384,7 +385,7 @@ class Connection:
     def end_request(self) -> None:
         """Forget the request at hand: the next one may be read."""
         self.environ = self.template
-        self.is_simple = True
+        self.is_simple = self.is_inline = True
         self.is_answering = False
         self._stalled = None
         if self._body is not None:
@@ -552,6 +553,9 @@ class Connection:
         """Close the socket, and what the request at hand holds."""
         self.phase = Phase.CLOSED
         self.end_request()
+        # They lead back to this connection.
+        self.template = self.environ = {}
+        self.reader.forget()
         self.file_left = 0
         self._close_file()
         with contextlib.suppress(OSError):  # the descriptor is gone, whatever is reported

@@ -88,6 +88,9 @@ class Responder(Exchange):
         self.environ = environ
         self._line = line
         self.outcome: Outcome = wish
+        # The first look at each finds it here, which is cheaper than in the class.
+        self.status = self._claim = None
+        self.headers_sent = self._started = self._finished = False
 
     @property
     def request_line(self) -> str:

@@ -121,7 +121,6 @@ class Scheduler:
         if not self._watching:
             self._watching = True
             self._alarm.release()
-        connection.is_inline = True
         member.claim.append(connection)
         outcome = self._room.respond(connection)
         try:
@@ -129,7 +128,6 @@ class Scheduler:
         except IndexError:
             self._finish(connection, outcome)
             return None
-        connection.is_inline = False
         return outcome
 
     def leads(self, member: Member) -> bool:

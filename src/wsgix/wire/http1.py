@@ -80,12 +80,14 @@ class RequestReader:
         "_block_version",
         "_empty_lines",
         "_head",
+        "_is_merged",
         "_limits",
         "_lines",
         "_merged",
         "_pairs",
         "_position",
         "_refusal",
+        "_request",
         "_request_line",
         "_scheme",
         "_searched",
@@ -124,8 +126,10 @@ class RequestReader:
         self._block_version = ""
         self._lines: list[str] = []
         self._variables: dict[str, str] = {}
-        self._merged: Environ | None = None
+        self._merged: Environ = {}
+        self._is_merged = False
         self._template: Environ | None = None
+        self._request: bytes | None = None
 
     def _restart(self) -> None:
         # Where the walk stands, relative to the start of the request.
@@ -152,6 +156,10 @@ class RequestReader:
             A fresh dict, the template with the request's variables over it (SCRIPT_NAME stays as it was);
             or `NEED_MORE`; or the refusal.
         """
+        # Who polls asks for the same thing again and again.
+        if buffer == self._request and not start and template is self._template:
+            self.end = len(buffer)
+            return self._merged.copy()
         searched = self._searched
         end = buffer.find(b"\r\n\r\n", start + searched - 3 if searched > 3 else start)
         if end < 0 or end - start > self._small:
@@ -177,14 +185,25 @@ class RequestReader:
             and not self._read_block(block, version)
         ):
             return self._walk(buffer, start, template)
-        merged = self._merged
-        if merged is not None and template is self._template:
-            return self._publish(request_line, merged.copy(), end + 4)
-        environ = template | self._variables
-        # Worth its memory from the second request on.
-        self._merged = environ.copy() if template is self._template else None
-        self._template = template
-        return self._publish(request_line, environ, end + 4)
+        if template is not self._template:
+            self._request = None
+            self._template = template
+            return self._publish(request_line, template | self._variables, end + 4)
+        # What is remembered is worth its memory from the second request on.
+        if self._is_merged:
+            merged = self._merged
+        else:
+            merged = self._merged = template | self._variables
+            self._is_merged = True
+        self._publish(request_line, merged, end + 4)
+        if request_line[5] is not None:
+            # The Host that gave way to the target's authority is to come back with the next request.
+            self._is_merged = False
+            self._request = None
+            return merged
+        is_all = not start and end + 4 == len(buffer)
+        self._request = buffer if is_all and isinstance(buffer, bytes) else None
+        return merged.copy()
 
     def _reread(self, block: bytes, version: str) -> bool:
         """Read the field lines that differ from those of the last request; False if it is not so like it.
@@ -214,13 +233,11 @@ class RequestReader:
             # "Field values containing CR, LF, or NUL characters are invalid and dangerous" (RFC 9110, 5.5)
             if not (value.isascii() and value.isprintable()) and has_forbidden(value):
                 return False
-            variables[key] = value
-            if merged is not None:
-                merged[key] = value
+            variables[key] = merged[key] = value
             if key in _DECISIVE:
                 is_settled = False
         if not is_settled:
-            self._merged = None
+            self._is_merged = False
             if self._settle(version, variables) is not None:
                 return False
         self._lines = lines
@@ -363,7 +380,8 @@ class RequestReader:
         self._block_version = version
         self._lines = lines
         self._variables = variables
-        self._merged = self._template = None
+        self._is_merged = False
+        self._template = self._request = None
 
     def _publish(self, line: RequestLine, environ: Environ, end: int) -> Environ:
         method, path, query, target, version, authority = line
@@ -384,5 +402,6 @@ class RequestReader:
 
     def _refuse(self, refusal: Refusal) -> Refusal:
         self._refusal = refusal
-        self._small = -1  # closes the short cut: nothing is read after a refusal
+        self._small = -1  # closes the short cuts: nothing is read after a refusal
+        self._request = None
         return refusal
