@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from wsgix.core.framing import KEEP
 from wsgix.server import worker
 from wsgix.server.connection import Connection
 from wsgix.server.loop import Loop
@@ -86,10 +85,9 @@ def budget(request):
     connection.take(request)
     connection.advance()
     environ = connection.environ
-    line = connection.reader.line
 
     def respond():
-        Responder(connection, environ, line, KEEP).run(application)
+        Responder(connection, environ, connection.reader).run(application)
 
     parsing = microseconds(parse)
     responding = microseconds(respond)

@@ -95,22 +95,22 @@ def test_a_header_of_the_connection_cannot_leave(name):
 def test_the_fields_of_a_response_are_checked_and_told():
     headers = [("X", "y"), ("content-LENGTH", " 003"), ("DATE", "now"), ("x", "z")]
     for _ in range(2):
-        lines = [b"first", b"X: y\r\n", b"DATE: now\r\n", b"x: z\r\n"]
+        lines = [b"first", b"X: y\r\n", b"", b"DATE: now\r\n", b"x: z\r\n"]
         assert check_fields(b"first", headers) == (lines, 3, HAS_DATE)
-    assert check_fields(b"", [("Server", "s")]) == ([b"", b"Server: s\r\n"], None, HAS_SERVER)
-    assert check_fields(b"", [("Server", "s"), ("date", "d")])[2] == HAS_DATE | HAS_SERVER
-    assert check_fields(b"", []) == ([b""], None, 0)
+    assert check_fields(b"first", [("Server", "s")]) == ([b"first", b"Server: s\r\n"], None, HAS_SERVER)
+    assert check_fields(b"first", [("Server", "s"), ("date", "d")])[2] == HAS_DATE | HAS_SERVER
+    assert check_fields(b"first", []) == ([b"first"], None, 0)
 
 
-@pytest.mark.parametrize("value", ["", "+3", "3, 3", "-1", "\u0663"])
+@pytest.mark.parametrize("value", ["", "+3", "3, 3", "-1", "\u0663", "0" * 257])
 def test_a_content_length_that_is_no_number_raises(value):
     with pytest.raises(ValueError, match="malformed Content-Length"):
-        check_fields(b"", [("Content-Length", value)])
+        check_fields(b"first", [("Content-Length", value)])
 
 
 def test_a_repeated_content_length_raises():
     with pytest.raises(ValueError, match="repeated"):
-        check_fields(b"", [("Content-Length", "3"), ("content-length", "3")])
+        check_fields(b"first", [("Content-Length", "3"), ("content-length", "3")])
 
 
 @pytest.mark.parametrize("name", sorted(names.SECRET_RESPONSE_FIELDS))

@@ -95,7 +95,7 @@ class Connection:
         phase: what it waits for.
         outcome: what becomes of it once its response has left.
         deadline: when it is given up, in seconds of the monotonic clock.
-        since: when its phase began.
+        since: when its phase began; 0 until the loop has noted it.
         closing: whether no further request may follow.
         interest: the events it is registered for, 0 if it is not.
         template: the variables that all requests of the connection share.
@@ -241,7 +241,7 @@ class Connection:
         reader = self.reader
         inbox = self.inbox
         environ = reader.read(inbox, self._start, self.template)
-        if environ is NEED_MORE or isinstance(environ, Refusal):
+        if not isinstance(environ, dict):
             return environ
         if self._rewrite is not None:
             refusal = self._rewrite(environ)
@@ -282,6 +282,7 @@ class Connection:
             return None
         self._body = RequestBody(reader.framing, common.limits, common.settings.request_buffer)
         self.phase = BODY
+        self.since = 0.0
         if awaits_continue:
             self.send(CONTINUE)
         return self._collect(self._body)

@@ -373,7 +373,6 @@ class Loop:
         """Serve the requests that have arrived; False if the lead is lost over one."""
         burst = 0
         while True:
-            was_head = connection.phase is HEAD
             try:
                 result = connection.advance()
             except OSError:  # 100 (Continue) could not be sent
@@ -381,7 +380,7 @@ class Loop:
                 return True
             if result is not None:
                 if result is NEED_MORE:
-                    self._wait_for_request(connection, was_head)
+                    self._wait_for_request(connection)
                 else:
                     self._refuse(connection, result)  # type: ignore[arg-type]  # no other step
                 return True
@@ -419,10 +418,10 @@ class Loop:
         self._want(connection, 0)
         self._ready.append(connection)
 
-    def _wait_for_request(self, connection: Connection, was_head: bool) -> None:
+    def _wait_for_request(self, connection: Connection) -> None:
         """Set the deadline of a request that has arrived in part."""
         if connection.phase is BODY:
-            if was_head:
+            if not connection.since:
                 connection.since = self._now
             settings = self._settings
             earned = connection.body_size / settings.body_rate
@@ -662,8 +661,7 @@ class Loop:
 
     def respond(self, connection: Connection) -> Outcome:
         """Run the application for the request that *connection* has collected."""
-        reader = connection.reader
-        responder = Responder(connection, connection.environ, reader.line, reader.wish)
+        responder = Responder(connection, connection.environ, connection.reader)
         access_log = self._access_log
         begin = time.monotonic() if access_log is not None and access_log.timed else 0.0
         call_timeout = self.scheduler.call_timeout

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.core.exchange import CLIENT_GONE, Environ, Exchange, ExcInfo
 from wsgix.core.files import FileWrapper
-from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, Outcome, ResponseFraming, response_framing
+from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, KEEP, ResponseFraming, response_framing
 from wsgix.core.streams import IncompleteBody, RefusedBody
 from wsgix.facts.refusals import INCOMPLETE, INTERNAL_ERROR, REQUEST_TIMEOUT, Refusal
 from wsgix.server.clock import DateLine
@@ -37,7 +37,7 @@ from wsgix.wire.http1_response import (
 
 if TYPE_CHECKING:
     from wsgix.server.connection import Connection
-    from wsgix.wire.target import RequestLine
+    from wsgix.wire.http1 import RequestReader
 
 _HAS_SENDFILE: Final = hasattr(os, "sendfile")
 
@@ -67,29 +67,44 @@ class Responder(Exchange):
         content_sent: after `run`, bytes of content sent.
     """
 
-    status_sent: str = ""
-    content_sent: int = 0
+    # What every response needs is in slots: CPython is slow to look up, and to set, an attribute whose name
+    # has a default in the class. What few need has its default there.
+    __slots__ = (
+        "_connection",
+        "_finished",
+        "_has_content",
+        "_is_usual",
+        "_length",
+        "_line",
+        "_own_lines",
+        "_started",
+        "content_sent",
+        "environ",
+        "headers",
+        "headers_sent",
+        "outcome",
+        "remaining",
+        "result",
+        "status",
+        "status_sent",
+    )
 
-    _own_lines: bytes = b""
-    _length: int | None = None
-    _has_content: bool = False
-    _pieces: list[bytes] = []  # noqa: RUF012  replaced, never changed
     _framing: ResponseFraming = _BODILESS
+    _pieces: list[bytes] = []  # noqa: RUF012  replaced, never changed
     _at_end: bool = False
     _is_last: bool = False
     _has_begun: bool = False
     _refusal: Refusal = INTERNAL_ERROR
     _claim: list[None] | None = None
 
-    def __init__(
-        self, connection: "Connection", environ: Environ, line: "RequestLine", wish: Outcome
-    ) -> None:
+    def __init__(self, connection: "Connection", environ: Environ, reader: "RequestReader") -> None:
         self._connection = connection
         self.environ = environ
-        self._line = line
-        self.outcome: Outcome = wish
-        # The first look at each finds it here, which is cheaper than in the class.
-        self.status = self._claim = None
+        self._line = reader.line
+        self._is_usual = reader.is_usual
+        self.outcome = reader.wish
+        self.status_sent = ""
+        self.status = self.result = self.remaining = None
         self.headers_sent = self._started = self._finished = False
 
     @property
@@ -128,39 +143,36 @@ class Responder(Exchange):
         self.headers = lines
 
     def finish_response(self) -> None:
-        """Transmit what the application returned: in one step what nearly all return, a list of one block."""
-        result = self.result
-        if type(result) is not list or len(result) != 1 or not self._send_whole(result[0]):
-            super().finish_response()
+        """Transmit what the application returned: in one step what nearly all return, a list of one block.
 
-    def _send_whole(self, block: bytes) -> bool:
-        """Send the response whose only block this is; False leaves whatever is unusual to the driver."""
-        length = self._length
-        method, _, _, _, version, _ = self._line
+        Whatever is unusual is left to the driver.
+        """
+        result = self.result
+        if type(result) is not list or len(result) != 1 or not self._is_usual or self.headers_sent:
+            super().finish_response()
+            return
+        block = result[0]
         connection = self._connection
         if (
             type(block) is not bytes
             or self.status is None
-            or self.headers_sent
             or not self._has_content
-            or method == "HEAD"
-            or version == HTTP_1_0
             or connection.streamed is not None
-            or self._claim is not None
         ):
-            return False
+            super().finish_response()
+            return
         size = len(block)
-        if size > _LARGE or (length is not None and length != size):
-            return False
+        if size > _LARGE or self._length not in (None, size):
+            super().finish_response()
+            return
         lines = self.headers
-        if self.outcome is CLOSE or connection.closing:
+        if self.outcome is KEEP and not connection.closing:
+            lines += (self._own_lines, length_line(size), b"\r\n", block)
+        else:
             self.outcome = CLOSE
             lines += (self._own_lines, length_line(size), CONNECTION_CLOSE, b"\r\n", block)
-        else:
-            lines += (self._own_lines, length_line(size), b"\r\n", block)
         connection.is_answering = self.headers_sent = True
         self.status_sent = self.status
-        self.bytes_sent = size
         self.remaining = 0  # from here on the response is whole, or the client is gone
         try:
             connection.send(b"".join(lines), True)
@@ -171,7 +183,6 @@ class Responder(Exchange):
         self.content_sent = size
         self._finished = True
         self.status = None  # from here on write() is refused: the connection is no longer ours
-        return True
 
     def send_headers(self) -> None:
         """Keep the head for the next `_flush`, framed for this client."""
@@ -322,6 +333,7 @@ class Responder(Exchange):
     def share(self) -> None:
         """Prepare for `time_out`: from now on whoever is first to claim the response may send it."""
         self._claim = [None]
+        self._is_usual = False
 
     def time_out(self) -> None:
         """Answer 504 in the place of the application; if its response has begun, cut it off."""

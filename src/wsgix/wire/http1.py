@@ -11,7 +11,7 @@ and made of field names seen before; whatever is unusual in it falls through to 
 import enum
 from typing import Any, Final, Literal, TypeAlias
 
-from wsgix.core.framing import KEEP, NO_BODY, Outcome, expects_continue, keep_alive, request_framing
+from wsgix.core.framing import HTTP_1_0, KEEP, NO_BODY, Outcome, expects_continue, keep_alive, request_framing
 from wsgix.facts.refusals import (
     BARE_LF,
     BODY_TOO_LARGE,
@@ -72,6 +72,7 @@ class RequestReader:
         framing: of the content: `NO_BODY`, its length in bytes, or `CHUNKED`.
         wish: `KEEP` or `CLOSE`, as the client wants it.
         expects_continue: whether the client waits for 100 (Continue) before it sends its content.
+        is_usual: whether it has no peculiarity that the response must heed: it is not HEAD, nor HTTP/1.0.
         end: where the head ends in the buffer; content or the next request begins there.
     """
 
@@ -97,6 +98,7 @@ class RequestReader:
         "end",
         "expects_continue",
         "framing",
+        "is_usual",
         "line",
         "wish",
     )
@@ -113,6 +115,7 @@ class RequestReader:
         self.framing: int = NO_BODY
         self.wish: Outcome = KEEP
         self.expects_continue = False
+        self.is_usual = False
         self.end = 0
 
         self.forget()
@@ -397,6 +400,7 @@ class RequestReader:
         if self._searched:
             self._restart()
         self.line = line
+        self.is_usual = method != "HEAD" and version != HTTP_1_0
         self.end = end
         return environ
 

@@ -6,7 +6,7 @@ header raises ValueError.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from wsgix.core.framing import parse_content_length
@@ -29,13 +29,10 @@ TRANSFER_ENCODING_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 _CACHE_SIZE: Final = 1024
 _CACHED_LENGTH: Final = 256
 
-# What a field means for the message, beside its line: a length in bytes is its own note.
-_PLAIN: Final = -8
 HAS_DATE: Final = 1
 HAS_SERVER: Final = 2
-_NOTES: Final = {"date": -HAS_DATE, "server": -HAS_SERVER}
+_NOTES: Final = {"date": HAS_DATE, "server": HAS_SERVER}
 
-_header_lines: Final[dict[Pair, tuple[bytes, int]]] = {}
 _status_lines: Final[dict[str, bytes]] = {}
 known_statuses: Final[dict[str, tuple[bytes, bool]]] = {}
 """Final status to what `read_final_status` made of it."""
@@ -46,33 +43,38 @@ _length_lines: Final[dict[int, bytes]] = {}
 _is_status: Final = re.compile(r"[1-5][0-9]{2}(?: .*)?", re.DOTALL).fullmatch
 
 
-def check_fields(first_line: bytes, headers: Iterable[Pair]) -> tuple[list[bytes], int | None, int]:
+def check_fields(first_line: bytes, headers: Sequence[Pair]) -> tuple[list[bytes], int | None, int]:
     """Check the (name, value) pairs of a response, latin-1 each, and write their lines.
 
+    Args:
+        first_line: the line before theirs, not empty.
+        headers: the pairs.
+
     Returns:
-        *first_line* and the lines of all but Content-Length; its value in bytes, None where it is absent;
-        `HAS_DATE` and `HAS_SERVER`, added up as far as they are there.
+        *first_line* and the lines of the pairs, with an empty one in the place of Content-Length; its value
+        in bytes, None where it is absent; `HAS_DATE` and `HAS_SERVER`, added up as far as they are there.
 
     Raises:
         ValueError: a header is malformed or belongs to the connection, or Content-Length is repeated.
     """
-    lines = [first_line]
-    length = None
     own = 0
-    known = _header_lines
-    for pair in headers:
-        line, note = known.get(pair) or _header_line(pair)
-        if note == _PLAIN:
-            lines.append(line)
-        elif note >= 0:
-            # Who reads the other of two lengths takes content for the next response (RFC 9112, 11.1).
-            if length is not None:
-                raise ValueError("Content-Length is repeated")
-            length = note
-        else:
-            lines.append(line)
-            own |= -note
-    return lines, length, own
+    try:
+        lines = [first_line, *map(_header_line, headers)]
+    except _OwnLine:
+        lines = [first_line]
+        for pair in headers:
+            try:
+                lines.append(_header_line(pair))
+            except _OwnLine as found:
+                lines.append(found.line)
+                own |= found.note
+    count = lines.count(b"")
+    if not count:
+        return lines, None, own
+    # Who reads the other of two lengths takes content for the next response (RFC 9112, 11.1).
+    if count > 1:
+        raise ValueError("Content-Length is repeated")
+    return lines, int(headers[lines.index(b"") - 1][1]), own
 
 
 def status_line(status: str) -> bytes:
@@ -136,36 +138,60 @@ def response_head(status: str, headers: Iterable[Pair], own_lines: bytes) -> byt
     Raises:
         ValueError: the status or a header is malformed, or a header belongs to the connection.
     """
-    known = _header_lines
-    lines = [status_line(status), own_lines]
-    lines += [(known.get(pair) or _header_line(pair))[0] for pair in headers]
+    pairs = [*headers]
+    lines, length, _ = check_fields(status_line(status) + own_lines, pairs)
+    if length is not None:
+        lines[lines.index(b"")] = length_line(length)
     lines.append(b"\r\n")
     return b"".join(lines)
 
 
-def _header_line(pair: Pair) -> tuple[bytes, int]:
-    name, value = pair
-    if not is_token(name):
-        raise ValueError(f"malformed header name {name!r}: it must be a token")
-    lower = name.lower()
-    if lower in CONNECTION_FIELDS:
-        raise ValueError(f"header {name!r} belongs to the connection, which is the server's")
-    # "Field values containing CR, LF, or NUL characters are invalid and dangerous" (RFC 9110, 5.5)
-    if has_forbidden(value):
-        raise ValueError(f"control character in the value of header {name!r}")
-    value = value.strip(OWS)
-    note = _NOTES.get(lower, _PLAIN)
-    if lower == "content-length":
-        length = parse_content_length(value)
-        if length is None:
-            raise ValueError(f"malformed Content-Length {value!r}: it must be a number of bytes")
-        note = length
-    entry = f"{name}: {value}\r\n".encode("latin-1"), note
-    if lower not in SECRET_RESPONSE_FIELDS and len(entry[0]) <= _CACHED_LENGTH:
-        if len(_header_lines) >= _CACHE_SIZE:
-            _header_lines.clear()
-        _header_lines[pair] = entry
-    return entry
+class _OwnLine(Exception):
+    """A field that the server would send itself: *note* tells which, *line* is the application's."""
+
+    def __init__(self, note: int, line: bytes) -> None:
+        super().__init__(note, line)
+        self.note = note
+        self.line = line
+
+
+class _HeaderLines(dict[Pair, bytes]):
+    """Header to its line, b"" for Content-Length, which has a line of its own; what is missing is written.
+
+    Secrets, long lines, and fields that the server has to know of are not kept.
+    """
+
+    __slots__ = ()
+
+    def __missing__(self, pair: Pair) -> bytes:
+        name, value = pair
+        if not is_token(name):
+            raise ValueError(f"malformed header name {name!r}: it must be a token")
+        lower = name.lower()
+        if lower in CONNECTION_FIELDS:
+            raise ValueError(f"header {name!r} belongs to the connection, which is the server's")
+        # "Field values containing CR, LF, or NUL characters are invalid and dangerous" (RFC 9110, 5.5)
+        if has_forbidden(value):
+            raise ValueError(f"control character in the value of header {name!r}")
+        value = value.strip(OWS)
+        if lower == "content-length":
+            if len(value) > _CACHED_LENGTH or parse_content_length(value) is None:
+                raise ValueError(f"malformed Content-Length {value!r}: it must be a number of bytes")
+            line = b""
+        else:
+            line = f"{name}: {value}\r\n".encode("latin-1")
+            if lower in _NOTES:
+                raise _OwnLine(_NOTES[lower], line)
+            if lower in SECRET_RESPONSE_FIELDS or len(line) > _CACHED_LENGTH:
+                return line
+        if len(self) >= _CACHE_SIZE:
+            self.clear()
+        self[pair] = line
+        return line
+
+
+_header_lines: Final = _HeaderLines()
+_header_line: Final = _header_lines.__getitem__
 
 
 def early_hints(headers: Iterable[Pair]) -> bytes:
