@@ -186,7 +186,7 @@ def check_that_large_content_is_507(site, framing):
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_f24_content_that_a_full_disk_cannot_hold_is_507(serve, small_disk, framing):
-    with serve(TMPDIR=str(small_disk)) as site:
+    with serve(TMPDIR=str(small_disk), WSGIX_REQUEST_MEMORY="0") as site:
         check_that_large_content_is_507(site, framing)
         site.close_clients()
         assert shutil.disk_usage(small_disk).used == 0
@@ -194,6 +194,6 @@ def test_f24_content_that_a_full_disk_cannot_hold_is_507(serve, small_disk, fram
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_f24_content_that_a_file_may_not_hold_is_507(serve, framing):
-    with serve() as site:
+    with serve(WSGIX_REQUEST_MEMORY="0") as site:
         resource.prlimit(site.server.process.pid, resource.RLIMIT_FSIZE, (MEBIBYTE, MEBIBYTE))
         check_that_large_content_is_507(site, framing)

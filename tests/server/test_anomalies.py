@@ -151,13 +151,16 @@ class FailingFile:
 def test_the_temporary_file_fails(serve, application, monkeypatch, name, position, chunked):
     real = tempfile.TemporaryFile
 
+    made = []
+
     def make(**kwargs):
         monkeypatch.setattr(request_body.tempfile, "TemporaryFile", real)
+        made.append(name)
         if name == "make":
             raise OSError(errno.EMFILE, "Too many open files")
         return FailingFile(name, position)
 
-    site = serve(application)
+    site = serve(application, request_memory=0)
     monkeypatch.setattr(request_body.tempfile, "TemporaryFile", make)
     client = site.dial()
     if chunked:
@@ -167,4 +170,5 @@ def test_the_temporary_file_fails(serve, application, monkeypatch, name, positio
         message = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % LARGE + b"x" * LARGE
     client.send(message)
     assert client.response().status in {"200", "507"}
+    assert made
     check(site, serve, application)

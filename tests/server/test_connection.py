@@ -19,7 +19,12 @@ from wsgix.wire.limits import DEFAULT_LIMITS
 SETTINGS = make_settings()
 REQUEST_BUFFER = SETTINGS.request_buffer
 COMMON = Common(
-    SETTINGS, DEFAULT_LIMITS, lambda connection: None, lambda connection, wait: wait(), lambda: True
+    SETTINGS,
+    DEFAULT_LIMITS,
+    lambda connection: None,
+    lambda connection, wait: wait(),
+    lambda: True,
+    request_body.Memory(0),
 )
 
 

@@ -24,6 +24,7 @@ DEFAULTS = {
     "unix_owner": None,
     "threads": 8,
     "request_buffer": 262_144,
+    "request_memory": 67_108_864,
     "response_buffer": 1_048_576,
     "stream_requests": False,
     "limit_request_line": 8190,

@@ -17,9 +17,9 @@ from wsgix.core.exchange import Environ
 from wsgix.core.framing import CHUNKED, HTTP_1_0, KEEP, NO_BODY, Outcome
 from wsgix.facts.refusals import STORAGE_FULL, Refusal
 from wsgix.server.poller import wait_writable
-from wsgix.server.request_body import RequestBody
+from wsgix.server.request_body import Memory, RequestBody
 from wsgix.server.settings import Settings
-from wsgix.server.streaming import LentSocket, StreamedBody
+from wsgix.server.streaming import RECEIVE_SIZE, LentSocket, StreamedBody
 from wsgix.wire.http1 import COMPLETE, NEED_MORE, RequestReader, Step
 from wsgix.wire.http1_response import CONTINUE, early_hints
 from wsgix.wire.limits import Limits
@@ -81,6 +81,8 @@ class Common(NamedTuple):
     """Calls what waits for a client, on the thread of an application, which others may use meanwhile."""
     may_wait: "Callable[[], bool]"
     """Tells whether another thread of an application may wait for a client."""
+    memory: Memory
+    """Where content of requests finds room that is more than its buffer."""
     trust: "Trust | None" = None
     """Which peers are believed about the clients behind them."""
     certificates: "Certificates | None" = None
@@ -229,6 +231,25 @@ class Connection:
             self._start = 0
         self.inbox += data
 
+    def receive_content(self) -> int:
+        """Receive more of the content of the request at hand; return how many bytes have come, 0 at the end.
+
+        Raises:
+            OSError: there is nothing yet (BlockingIOError), or the client is gone.
+        """
+        body = self._body
+        if body is None:
+            raise AssertionError("content is received only once its head is read")
+        room = body.room
+        if room is None or not self.is_plain:
+            data = self.socket.recv(CONTENT_SIZE if body.size >= CONTENT_SIZE else RECEIVE_SIZE)
+            self.take(data)
+            return len(data)
+        with room:
+            size = self.socket.recv_into(room)
+        body.fill(size)
+        return size
+
     def discard(self) -> None:
         """Forget what belongs to no request yet."""
         self.inbox = b""
@@ -280,7 +301,7 @@ class Connection:
         if (awaits_continue and common.may_wait()) or common.settings.stream_requests:
             self._stream(reader, awaits_continue=awaits_continue)
             return None
-        self._body = RequestBody(reader.framing, common.limits, common.settings.request_buffer)
+        self._body = RequestBody(reader.framing, common.limits, common.settings.request_buffer, common.memory)
         self.phase = BODY
         self.since = 0.0
         if awaits_continue:

@@ -24,7 +24,6 @@ from wsgix.server.access_log import AccessLog
 from wsgix.server.connection import (
     BODY,
     BUSY,
-    CONTENT_SIZE,
     FLUSH,
     HANDSHAKE,
     HEAD,
@@ -37,6 +36,7 @@ from wsgix.server.connection import (
 from wsgix.server.handshake import Handshake
 from wsgix.server.listeners import Listener
 from wsgix.server.poller import READ, WRITE, Waker, make_poller
+from wsgix.server.request_body import Memory
 from wsgix.server.responder import Responder, date_and_server
 from wsgix.server.scheduler import Member, Scheduler
 from wsgix.server.settings import Settings
@@ -109,6 +109,7 @@ class Loop:
             self._note_stall,
             self.scheduler.waiting,
             self.scheduler.may_wait,
+            Memory(settings.request_memory),
             trust,
             certificates,
         )
@@ -154,7 +155,7 @@ class Loop:
         connections, returned, stalled = self._connections, self._returned, self._stalled
         for fd, _ in self._events:
             connection = connections.get(fd)
-            if connection is not None and (connection.phase is HEAD or connection.phase is BODY):
+            if connection is not None and connection.phase is HEAD:
                 if not self._read(connection, member):
                     return False
             elif not self._dispatch(fd, connection, member):
@@ -202,6 +203,8 @@ class Loop:
                 self.scheduler.nudge()
             return True
         phase = connection.phase
+        if phase is BODY:
+            return self._read_content(connection, member)
         if phase is FLUSH:
             self._flush(connection)
         elif phase is LINGER or phase is SKIP:
@@ -338,24 +341,41 @@ class Loop:
     # Requests
 
     def _read(self, connection: Connection, member: Member) -> bool:
-        is_large = connection.phase is BODY and connection.body_size >= CONTENT_SIZE
+        """Receive what begins with a head."""
         try:
-            data = connection.socket.recv(CONTENT_SIZE if is_large else RECEIVE_SIZE)
+            data = connection.socket.recv(RECEIVE_SIZE)
         except BlockingIOError:
             return True
         except OSError:
             self._close(connection)
             return True
-        if data:
+        if not data:
             if connection.inbox:
-                connection.take(data)
+                self._refuse(connection, INCOMPLETE)
             else:
-                connection.inbox = data
-            return self._advance(connection, member)
-        if connection.phase is BODY or connection.inbox:
-            self._refuse(connection, INCOMPLETE)
+                self._close(connection)
+            return True
+        if connection.inbox:
+            connection.take(data)
         else:
+            connection.inbox = data
+        if not self._advance(connection, member):
+            return False
+        if len(data) == RECEIVE_SIZE and connection.phase is BODY:
+            return self._read_content(connection, member)  # more of it must be there already
+        return True
+
+    def _read_content(self, connection: Connection, member: Member) -> bool:
+        try:
+            size = connection.receive_content()
+        except BlockingIOError:
+            return True
+        except OSError:
             self._close(connection)
+            return True
+        if size:
+            return self._advance(connection, member)
+        self._refuse(connection, INCOMPLETE)
         return True
 
     def _resume(self, connection: Connection, member: Member) -> bool:

@@ -39,6 +39,7 @@ class Settings:
     unix_owner: Owner | None
     threads: int
     request_buffer: int
+    request_memory: int
     response_buffer: int
     stream_requests: bool
     limit_request_line: int
