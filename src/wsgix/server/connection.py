@@ -8,6 +8,7 @@ import contextlib
 import enum
 import os
 import socket
+from collections import deque
 from collections.abc import Callable
 from io import BufferedReader, BytesIO
 from threading import Lock
@@ -21,7 +22,7 @@ from wsgix.server.request_body import Memory, RequestBody
 from wsgix.server.settings import Settings
 from wsgix.server.streaming import RECEIVE_SIZE, LentSocket, StreamedBody
 from wsgix.wire.http1 import COMPLETE, NEED_MORE, RequestReader, Step
-from wsgix.wire.http1_response import CONTINUE, early_hints
+from wsgix.wire.http1_response import CHUNK_END, CONTINUE, chunk_start, early_hints
 from wsgix.wire.limits import Limits
 
 if TYPE_CHECKING:
@@ -34,8 +35,11 @@ _MAPPED: Final = "::ffff:"
 
 CONTENT_SIZE: Final = 1 << 18
 """Bytes received at a time, and of content that has turned out large: more would cost small requests."""
-_TOGETHER: Final = 65536
+TOGETHER: Final = 65536
 """Bytes of small blocks that leave together."""
+
+_NOTHING: Final[deque[bytes]] = deque(maxlen=0)
+"""Stands where nothing is gathered."""
 
 
 class Phase(enum.Enum):
@@ -120,6 +124,8 @@ class Connection:
         "_common",
         "_file",
         "_file_offset",
+        "_gathered",
+        "_gathers_chunks",
         "_rewrite",
         "_stalled",
         "_start",
@@ -182,6 +188,8 @@ class Connection:
         self.is_inline = True
         self.outbox: bytearray | memoryview = bytearray()
         self._stalled: Lock | None = None
+        self._gathered: deque[bytes] = _NOTHING
+        self._gathers_chunks = False
         self.lost: OSError | None = None
         self._file = -1
         self._file_offset = self.file_left = 0
@@ -410,6 +418,7 @@ class Connection:
         self.is_simple = self.is_inline = True
         self.is_answering = False
         self._stalled = None
+        self._gathered = _NOTHING
         if self._body is not None:
             self._body.close()
             self._body = None
@@ -422,38 +431,49 @@ class Connection:
 
     # Out: on the thread that owns the connection
 
-    def send(self, data: bytes, is_last: bool = False, may_defer: bool = False) -> None:
+    def send(self, data: bytes, is_last: bool = False) -> None:
         """Send what the socket takes and keep the rest; wait if the rest is too much and more is to come.
-
-        With *may_defer*, and on the leader, small blocks are gathered while the application produces the next
-        ones quickly. If it does not, it loses the lead, and the new leader sends them: "Use a different
-        thread to ensure that the block continues to be transmitted while the application produces the next
-        block" (PEP 3333, "Buffering and Streaming").
 
         Raises:
             OSError: the client is gone, or did not read for the write timeout.
         """
         if self._stalled is None:
-            if may_defer and self.is_inline and len(data) < _TOGETHER:
-                self._keep(memoryview(data))
-                self._stalled = Lock()
-                self._common.on_stall(self)
-                return
             try:
                 sent = self.socket.send(data)
             except BlockingIOError:
                 sent = 0
             if sent == len(data):
                 return
-            self._keep(memoryview(data)[sent:])
             self._stalled = Lock()
+            self._keep(memoryview(data)[sent:])
             self._common.on_stall(self)
         else:
             with self._stalled:
-                self._keep(memoryview(data))
-                if may_defer and self.is_inline and len(self.outbox) < _TOGETHER:
-                    return
-            self.flush_meanwhile()
+                self._keep(data)
+        self.push(is_last)
+
+    def gather(self, chunked: bool) -> "deque[bytes]":
+        """Return where blocks may be put that are to leave together, while `is_inline`, until `push`.
+
+        Blocks wait here only while the application runs on the leader and produces the next ones quickly. If
+        it does not, it loses the lead, and the new leader sends them: "Use a different thread to ensure that
+        the block continues to be transmitted while the application produces the next block" (PEP 3333,
+        "Buffering and Streaming").
+
+        Args:
+            chunked: whether they are to be chunks: all that leave together are one.
+        """
+        self.is_simple = False
+        self._gathers_chunks = chunked
+        self._gathered = deque()
+        if self._stalled is None:
+            self._stalled = Lock()
+            self._common.on_stall(self)
+        return self._gathered
+
+    def push(self, is_last: bool = False) -> None:
+        """Send what the socket takes of what is kept or gathered; wait and raise as `send` does."""
+        self.flush_meanwhile()
         # Waiting keeps the application from producing more; behind the last block there is no more.
         if not is_last and len(self.outbox) > self._common.settings.response_buffer:
             self._common.waiting(self, self._wait_for_client)
@@ -469,15 +489,26 @@ class Connection:
             with self._stalled:
                 self.is_inline = False
 
-    def _keep(self, data: memoryview) -> None:
-        """Keep *data* for when the client takes it; without a copy if there is nothing before it."""
+    def _keep(self, data: bytes | memoryview) -> None:
+        """Keep *data*, behind what was gathered; without a copy if there is nothing before it."""
         self.is_simple = False
+        if self._gathered:
+            self._keep_gathered()
         if not self.outbox:
-            self.outbox = data
+            self.outbox = memoryview(data)
         else:
             if isinstance(self.outbox, memoryview):
                 self.outbox = bytearray(self.outbox)
             self.outbox += data
+
+    def _keep_gathered(self) -> None:
+        """Keep what was gathered; only what is there now, as the application may be adding to it."""
+        gathered = self._gathered
+        blocks = b"".join([gathered.popleft() for _ in range(len(gathered))])
+        if self._gathers_chunks:
+            # An empty chunk would end the content.
+            blocks = b"%b%b%b" % (chunk_start(len(blocks)), blocks, CHUNK_END) if blocks else b""
+        self._keep(blocks)
 
     def _wait_for_client(self) -> None:
         settings = self._common.settings
@@ -539,6 +570,8 @@ class Connection:
             OSError: the client is gone, or a file is shorter than it was.
         """
         try:
+            if self._gathered:
+                self._keep_gathered()
             if self.outbox:
                 sent = self.socket.send(self.outbox)
                 if isinstance(self.outbox, memoryview):

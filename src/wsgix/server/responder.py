@@ -8,7 +8,7 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, KEEP, ResponseFraming, re
 from wsgix.core.streams import IncompleteBody, RefusedBody
 from wsgix.facts.refusals import INCOMPLETE, INTERNAL_ERROR, REQUEST_TIMEOUT, Refusal
 from wsgix.server.clock import DateLine
+from wsgix.server.connection import TOGETHER, Connection
 from wsgix.server.error_log import request_id
 from wsgix.wire.http1_response import (
     CHUNK_END,
@@ -36,7 +37,6 @@ from wsgix.wire.http1_response import (
 )
 
 if TYPE_CHECKING:
-    from wsgix.server.connection import Connection
     from wsgix.wire.http1 import RequestReader
 
 _HAS_SENDFILE: Final = hasattr(os, "sendfile")
@@ -93,11 +93,10 @@ class Responder(Exchange):
     _pieces: list[bytes] = []  # noqa: RUF012  replaced, never changed
     _at_end: bool = False
     _is_last: bool = False
-    _has_begun: bool = False
     _refusal: Refusal = INTERNAL_ERROR
     _claim: list[None] | None = None
 
-    def __init__(self, connection: "Connection", environ: Environ, reader: "RequestReader") -> None:
+    def __init__(self, connection: Connection, environ: Environ, reader: "RequestReader") -> None:
         self._connection = connection
         self.environ = environ
         self._line = reader.line
@@ -141,6 +140,56 @@ class Responder(Exchange):
         self._has_content = not is_bodiless
         self.status = status
         self.headers = lines
+
+    def _transmit(self, blocks: Iterator[bytes]) -> None:
+        """Transmit block after block; small ones together if they come quickly."""
+        connection = self._connection
+        for block in blocks:
+            if block or type(block) is not bytes:
+                self.write(block)
+                if self._stopped:
+                    return
+                if connection.is_inline and not self.bodiless:
+                    self._gather(blocks)
+                    if self._stopped:
+                        return
+        if self._framing is not _CHUNKED:  # otherwise the last chunk is sent with them
+            self._push(is_last=True)
+
+    def _gather(self, blocks: Iterator[bytes]) -> None:
+        """Let blocks leave together, until there is no more or the thread has lost the lead."""
+        connection = self._connection
+        gathered = connection.gather(self._framing is _CHUNKED)
+        put = gathered.append
+        size = 0
+        most = TOGETHER if self.remaining is None else min(TOGETHER, self.remaining)
+        try:
+            for block in blocks:
+                if type(block) is not bytes or size + len(block) > most:
+                    break
+                put(block)
+                size += len(block)
+                # Whoever takes the lead away looks at what is gathered afterwards: one of the two sends it.
+                if not connection.is_inline:
+                    self._push()
+                    return
+            else:
+                return
+        finally:
+            self.bytes_sent += size
+            if self.remaining is not None:
+                self.remaining -= size
+        # It is large, or too much, or no block at all.
+        self.write(block)
+
+    def _push(self, *, is_last: bool = False) -> None:
+        """Send what is gathered."""
+        try:
+            self._connection.push(is_last)
+        except OSError as error:
+            gone = ConnectionAbortedError(*error.args)
+            self._lose_client(gone)
+            raise gone from None
 
     def finish_response(self) -> None:
         """Transmit what the application returned: in one step what nearly all return, a list of one block.
@@ -303,9 +352,6 @@ class Responder(Exchange):
         if pieces:
             self._pieces = []
             send = self._connection.send
-            # The head and the first block leave at once, and so does what write() is given.
-            may_defer = self._has_begun and not self._is_last and self.result is not None
-            self._has_begun = True
             try:
                 if len(pieces[-1]) > _LARGE:
                     # Copying this much costs more than another call of the system.
@@ -314,7 +360,7 @@ class Responder(Exchange):
                         send(b"".join(pieces))
                     send(block, is_last=self._is_last)
                 else:
-                    send(b"".join(pieces), is_last=self._is_last, may_defer=may_defer)
+                    send(b"".join(pieces), is_last=self._is_last)
             except OSError as error:
                 # Whatever the system calls it: the client is out of reach, and the application not at fault.
                 raise ConnectionAbortedError(*error.args) from None
