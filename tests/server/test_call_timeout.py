@@ -8,6 +8,10 @@ from wsgix.server import call_timeout, scheduler
 from wsgix.server.call_timeout import RequestTimeout
 
 
+SHORT = 0.5
+"""Seconds in which a call that ends at once does end, on a busy machine too."""
+
+
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(scheduler, "_CHECK_SECONDS", 0.002)
@@ -42,7 +46,7 @@ def stuck():
 
 
 def test_an_application_that_is_stuck_is_answered_for_and_interrupted(serve, stuck, caplog, eventually):
-    site = serve(stuck, request_timeout=0.02)
+    site = serve(stuck, request_timeout=SHORT)
     client = site.dial()
     client.send(b"GET /stuck HTTP/1.1\r\nHost: t\r\n\r\n")
     assert client.response().status == "504"
@@ -55,7 +59,7 @@ def test_an_application_that_is_stuck_is_answered_for_and_interrupted(serve, stu
 
 
 def test_a_thread_that_cannot_be_interrupted_is_no_longer_waited_for(serve, stuck):
-    site = serve(stuck, request_timeout=0.02, threads=1)
+    site = serve(stuck, request_timeout=SHORT, threads=1)
     clients = [site.dial() for _ in range(3)]
     for client in clients:
         client.send(b"GET /asleep HTTP/1.1\r\nHost: t\r\n\r\n")
@@ -67,7 +71,7 @@ def test_a_thread_that_cannot_be_interrupted_is_no_longer_waited_for(serve, stuc
 
 
 def test_a_response_that_has_begun_is_cut_off(serve, stuck, truncated, eventually):
-    site = serve(stuck, request_timeout=0.02)
+    site = serve(stuck, request_timeout=SHORT)
     client = site.dial()
     client.send(b"GET /begun HTTP/1.1\r\nHost: t\r\n\r\n")
     with pytest.raises(truncated):
@@ -85,9 +89,29 @@ def test_a_call_that_ends_in_time_is_left_alone(serve, stuck, eventually):
 
 def test_without_pythonapi_nothing_is_interrupted(serve, stuck, monkeypatch):
     monkeypatch.setattr(call_timeout, "ctypes", object())
-    site = serve(stuck, request_timeout=0.02, threads=1)
+    site = serve(stuck, request_timeout=SHORT, threads=1)
     client = site.dial()
     client.send(b"GET /asleep HTTP/1.1\r\nHost: t\r\n\r\n")
     assert client.response().status == "504"
     stuck.release.set()
     assert site.get("/").content == b"fast"
+
+
+def test_an_interruption_that_comes_too_late_costs_the_connection_and_no_more(
+    serve, stuck, monkeypatch, caplog
+):
+    real = call_timeout.CallTimeout.end
+    late = [RequestTimeout()]
+
+    def end(self):
+        if late:
+            raise late.pop()
+        real(self)
+
+    monkeypatch.setattr(call_timeout.CallTimeout, "end", end)
+    site = serve(stuck, request_timeout=60)
+    client = site.dial()
+    assert client.get("/").content == b"fast"
+    assert client.ended
+    assert site.get("/").content == b"fast"
+    assert "failed" not in caplog.text

@@ -49,7 +49,11 @@ class CallTimeout:
         self._calls[threading.get_ident()] = Call(responder, time.monotonic() + self._seconds)
 
     def end(self) -> None:
-        """Note that the call is over."""
+        """Note that the call is over.
+
+        Raises:
+            RequestTimeout: it was sent to this thread and arrives only now; to be called again then.
+        """
         ident = threading.get_ident()
         with self._lock:
             self._calls.pop(ident, None)

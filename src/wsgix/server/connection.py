@@ -180,7 +180,7 @@ class Connection:
         self.reader = RequestReader(common.limits, template["wsgi.url_scheme"])
         self.inbox: bytes | bytearray = b""
         self._start = 0
-        self.is_simple = True
+        self.is_simple = False  # it is not polled for yet
         self._body: RequestBody | None = None
         self.streamed: StreamedBody | None = None
         self.lent: LentSocket | LentTLSSocket | None = None

@@ -60,12 +60,14 @@ class Listener:
         server_name: the SERVER_NAME of its requests, never empty (PEP 3333, "environ Variables").
         server_port: their SERVER_PORT.
         is_unix: whether it is a Unix socket, whose clients have no address.
+        is_delaying: whether what it accepts may hold small packets back until `set_no_delay`.
     """
 
     __slots__ = (
         "_file",
         "_path",
         "_process",
+        "is_delaying",
         "is_unix",
         "scheme",
         "server_name",
@@ -83,6 +85,7 @@ class Listener:
         self._process = os.getpid()
         name = listening.getsockname()
         self.is_unix = not isinstance(name, tuple)
+        self.is_delaying = not self.is_unix
         if self.is_unix:
             self.server_name, self.server_port = "localhost", "443" if scheme == "https" else "80"
             self.url = UNIX_PREFIX + _unix_name(name)
@@ -92,6 +95,16 @@ class Listener:
             self.server_name = (socket.gethostname() if everywhere else host) or "localhost"
             self.server_port = str(port)
             self.url = f"{scheme}://{Address(_loopback(listening) if everywhere else host, port)}"
+            with contextlib.suppress(OSError):
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def set_no_delay(self, accepted: socket.socket) -> None:
+        """Let small packets leave at once; on Linux, accepted sockets inherit that, and only one is asked."""
+        with contextlib.suppress(OSError):  # some systems fail if the client is gone already
+            if accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY):
+                self.is_delaying = False
+            else:
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def close(self) -> None:
         """Stop listening; the file of a Unix socket goes too, if this process made it."""

@@ -21,6 +21,7 @@ from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, KEEP, Outcome
 from wsgix.facts.refusals import BODY_TIMEOUT, HEAD_TIMEOUT, INCOMPLETE, OVERLOADED, PLAIN_HTTP, Refusal
 from wsgix.server.access_format import refused
 from wsgix.server.access_log import AccessLog
+from wsgix.server.call_timeout import RequestTimeout
 from wsgix.server.connection import (
     BODY,
     BUSY,
@@ -231,12 +232,10 @@ class Loop:
                 # Otherwise the client is gone already: the next one waits for the next poll.
                 return
             accepted.setblocking(False)
-            if not listener.is_unix:
-                with contextlib.suppress(OSError):  # some systems fail if the client is gone already
-                    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if listener.is_delaying:
+                listener.set_no_delay(accepted)
             connection = Connection(accepted, client, template, self._common)
             self._connections[connection.fd] = connection
-            self._want(connection, READ)
             self._open(connection, client)
             if len(self._connections) >= self._settings.limit_connections:
                 self._listen(False)
@@ -251,6 +250,7 @@ class Loop:
         if receiver is not None:
             connection.phase = PROXY
             self._receivers[connection] = receiver
+            self._want(connection, READ)
         else:
             self._begin_tls(connection)
 
@@ -258,7 +258,10 @@ class Loop:
         certificates = self._common.certificates
         if certificates is None:
             connection.phase = HEAD
+            # The first request may be there already: it is polled for only if it is not, or if others follow.
+            self._ready.append(connection)
         else:
+            self._want(connection, READ)
             connection.begin_tls(certificates)
             connection.phase = HANDSHAKE
             connection.deadline = self._now + self._settings.handshake_timeout
@@ -280,9 +283,7 @@ class Loop:
         connection.accept_proxy_header(header)
         self._begin_tls(connection)
         # Bytes behind the header may have arrived with it.
-        if connection.phase is HANDSHAKE:
-            return self._shake_hands(connection, member)
-        return self._read(connection, member)
+        return self._shake_hands(connection, member) if connection.phase is HANDSHAKE else True
 
     def _shake_hands(self, connection: Connection, member: Member) -> bool:
         tls: TLSSocket = connection.socket  # type: ignore[assignment]  # begin_tls put it there
@@ -345,6 +346,7 @@ class Loop:
         try:
             data = connection.socket.recv(RECEIVE_SIZE)
         except BlockingIOError:
+            self._want(connection, READ)
             return True
         except OSError:
             self._close(connection)
@@ -379,9 +381,9 @@ class Loop:
         return True
 
     def _resume(self, connection: Connection, member: Member) -> bool:
-        """Go on with requests that have arrived already."""
+        """Go on with requests that have arrived already, or see whether one has."""
         if connection.phase is HEAD:
-            return self._advance(connection, member)
+            return self._advance(connection, member) if connection.inbox else self._read(connection, member)
         if connection.phase is BUSY:
             outcome = self.scheduler.run(connection, member)
             if outcome is None:
@@ -689,12 +691,18 @@ class Loop:
             responder.share()
             call_timeout.begin(responder)
         try:
-            responder.run(self._application)
-        except BaseException:
-            _log.exception("the response failed: %s", responder.name)
+            try:
+                responder.run(self._application)
+            except BaseException:
+                responder.outcome = ABORT
+                _log.exception("the response failed: %s", responder.name)
+            if call_timeout is not None:
+                call_timeout.end()
+        except RequestTimeout:
+            # It was sent while the call ended, and reached this thread outside of the application.
             responder.outcome = ABORT
-        if call_timeout is not None:
-            call_timeout.end()
+            if call_timeout is not None:
+                call_timeout.end()
         if access_log is not None and responder.status_sent:
             access_log.add(connection.client, responder, begin)
         return responder.outcome
