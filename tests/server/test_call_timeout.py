@@ -7,7 +7,6 @@ import pytest
 from wsgix.server import call_timeout, scheduler
 from wsgix.server.call_timeout import RequestTimeout
 
-
 SHORT = 0.5
 """Seconds in which a call that ends at once does end, on a busy machine too."""
 
