@@ -70,6 +70,28 @@ def reaches(listener, family, where):
     return True
 
 
+@pytest.mark.parametrize("has_accept", [True, False])
+def test_a_connection_is_accepted_with_its_address_and_without_delay(listen, has_accept):
+    (listener,) = listen(Address("127.0.0.1", 0))
+    if not has_accept:
+        listener._accept = None
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+    with socket.create_connection(listener.socket.getsockname()) as client:
+        listener.socket.settimeout(20)
+        accepted, address = listener.accept()
+        with accepted:
+            assert address == client.getsockname()
+            assert (accepted.family, accepted.type) == (socket.AF_INET, socket.SOCK_STREAM)
+            assert listener.is_delaying
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+            listener.set_no_delay(accepted)
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert listener.is_delaying
+            listener.set_no_delay(accepted)
+            assert not listener.is_delaying
+
+
 def test_a_tcp_listener_describes_itself(listen):
     (listener,) = listen(Address("127.0.0.1", 0))
     port = listener.socket.getsockname()[1]

@@ -38,6 +38,9 @@ CONTENT_SIZE: Final = 1 << 18
 TOGETHER: Final = 65536
 """Bytes of small blocks that leave together."""
 
+_NO_READER: Final = RequestReader()
+"""Stands where a connection has been closed."""
+
 _NOTHING: Final[deque[bytes]] = deque(maxlen=0)
 """Stands where nothing is gathered."""
 
@@ -610,7 +613,7 @@ class Connection:
         self.end_request()
         # They lead back to this connection.
         self.template = self.environ = {}
-        self.reader.forget()
+        self.reader = _NO_READER
         self.file_left = 0
         self._close_file()
         with contextlib.suppress(OSError):  # the descriptor is gone, whatever is reported

@@ -10,7 +10,7 @@ import os
 import socket
 import stat
 import threading
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any, Final, NamedTuple
 
 from wsgix.server.settings import ConfigurationError, SocketOptions
@@ -64,7 +64,9 @@ class Listener:
     """
 
     __slots__ = (
+        "_accept",
         "_file",
+        "_kind",
         "_path",
         "_process",
         "is_delaying",
@@ -86,6 +88,9 @@ class Listener:
         name = listening.getsockname()
         self.is_unix = not isinstance(name, tuple)
         self.is_delaying = not self.is_unix
+        self._kind = int(listening.family), int(listening.type), listening.proto
+        # What `socket.accept` stands on gives the bare descriptor; elsewhere, `accept` will do.
+        self._accept: Callable[[], tuple[int, Any]] | None = getattr(listening, "_accept", None)
         if self.is_unix:
             self.server_name, self.server_port = "localhost", "443" if scheme == "https" else "80"
             self.url = UNIX_PREFIX + _unix_name(name)
@@ -97,6 +102,19 @@ class Listener:
             self.url = f"{scheme}://{Address(_loopback(listening) if everywhere else host, port)}"
             with contextlib.suppress(OSError):
                 listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return the next connection, and its address as `socket.accept` gives it.
+
+        Raises:
+            OSError: there is none (BlockingIOError), or it cannot be had.
+        """
+        if self._accept is None:
+            return self.socket.accept()
+        fd, client = self._accept()
+        # `socket.accept` looks up the names of family and type first, which takes longer than all of this.
+        family, type_, proto = self._kind
+        return socket.socket(family, type_, proto, fileno=fd), client
 
     def set_no_delay(self, accepted: socket.socket) -> None:
         """Let small packets leave at once; on Linux, accepted sockets inherit that, and only one is asked."""

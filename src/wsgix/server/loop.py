@@ -223,7 +223,7 @@ class Loop:
     def _accept(self, listener: Listener, template: Environ) -> None:
         for _ in range(_ACCEPTS):
             try:
-                accepted, client = listener.socket.accept()
+                accepted, client = listener.accept()
             except BlockingIOError:
                 return
             except OSError as error:

@@ -9,6 +9,7 @@ and made of field names seen before; whatever is unusual in it falls through to 
 """
 
 import enum
+from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
 from wsgix.core.framing import HTTP_1_0, KEEP, NO_BODY, Outcome, expects_continue, keep_alive, request_framing
@@ -58,6 +59,9 @@ _DECISIVE: Final = frozenset(
     {"HTTP_HOST", "CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_CONNECTION"}
 )
 """The variables from which `_settle` decides: if one of them changes, it must decide anew."""
+
+# Few versions and options make up nearly all traffic.
+_keep_alive: Final = lru_cache(64)(keep_alive)
 
 _NO_LINE: Final = RequestLine("", "", "", "", "", None)
 
@@ -214,9 +218,11 @@ class RequestReader:
         There must be as many lines as before, for the same variables in the same order. What an unchanged
         line says was found to be in order then, and still stands.
         """
-        lines = block.decode("latin-1").split("\r\n")
         before = self._lines
-        if len(lines) != len(before) or version != self._block_version:
+        if not before or version != self._block_version:
+            return False
+        lines = block.decode("latin-1").split("\r\n")
+        if len(lines) != len(before):
             return False
         # From here on nothing stands unless all of it does.
         self._block = None
@@ -373,7 +379,7 @@ class RequestReader:
         if isinstance(expected, Refusal):
             return expected
         self.framing = framing
-        self.wish = keep_alive(version, variables.get("HTTP_CONNECTION"))
+        self.wish = _keep_alive(version, variables.get("HTTP_CONNECTION"))
         # Without content there is nothing to wait for (RFC 9110, 10.1.1).
         self.expects_continue = expected and framing != NO_BODY
         return None
