@@ -10,7 +10,7 @@ import tempfile
 
 import pytest
 
-from wsgix.server import loop, request_body
+from wsgix.server import loop
 from wsgix.server.settings import make_settings
 
 GET = b"GET /g HTTP/1.1\r\nHost: t\r\n\r\n"
@@ -154,14 +154,14 @@ def test_the_temporary_file_fails(serve, application, monkeypatch, name, positio
     made = []
 
     def make(**kwargs):
-        monkeypatch.setattr(request_body.tempfile, "TemporaryFile", real)
+        monkeypatch.setattr(tempfile, "TemporaryFile", real)
         made.append(name)
         if name == "make":
             raise OSError(errno.EMFILE, "Too many open files")
         return FailingFile(name, position)
 
     site = serve(application, request_memory=0)
-    monkeypatch.setattr(request_body.tempfile, "TemporaryFile", make)
+    monkeypatch.setattr(tempfile, "TemporaryFile", make)
     client = site.dial()
     if chunked:
         head = b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -193,7 +193,7 @@ class FullDisk:
 )
 def test_content_that_finds_no_room_is_refused_and_its_file_closed(pair, monkeypatch, fails_in):
     file = FullDisk(fails_in)
-    monkeypatch.setattr(request_body.tempfile, "TemporaryFile", lambda **_: file)
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: file)
     connection, _ = pair
     size = REQUEST_BUFFER + 20
     connection.take(HEAD % (b"Content-Length: %d\r\n" % size))
@@ -209,7 +209,7 @@ def test_content_that_finds_no_room_is_refused_and_its_file_closed(pair, monkeyp
 
 
 def test_a_file_that_fails_on_closing_only_costs_nothing(pair, monkeypatch):
-    monkeypatch.setattr(request_body.tempfile, "TemporaryFile", lambda **_: FullDisk({"close"}))
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: FullDisk({"close"}))
     connection, _ = pair
     connection.take(HEAD % (b"Content-Length: %d\r\n" % (REQUEST_BUFFER + 1)) + b"x" * (REQUEST_BUFFER + 1))
     assert connection.advance() is None
@@ -219,9 +219,7 @@ def test_a_file_that_fails_on_closing_only_costs_nothing(pair, monkeypatch):
 def test_closing_gives_the_file_and_the_socket_back(pair, monkeypatch):
     made = []
     real = tempfile.TemporaryFile
-    monkeypatch.setattr(
-        request_body.tempfile, "TemporaryFile", lambda **kw: made.append(real(**kw)) or made[-1]
-    )
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **kw: made.append(real(**kw)) or made[-1])
     connection, client = pair
     connection.take(HEAD % (b"Content-Length: %d\r\n" % (1 << 20)) + b"x" * (REQUEST_BUFFER + 1))
     assert connection.advance() is NEED_MORE

@@ -8,7 +8,6 @@ import pytest
 
 from wsgix.core.framing import CHUNKED
 from wsgix.facts.refusals import BODY_TOO_LARGE, Refusal
-from wsgix.server import request_body
 from wsgix.server.request_body import Memory, RequestBody
 from wsgix.wire.http1 import COMPLETE, NEED_MORE
 from wsgix.wire.limits import DEFAULT_LIMITS
@@ -26,7 +25,7 @@ def files(monkeypatch):
         made.append(real(*args, **kwargs))
         return made[-1]
 
-    monkeypatch.setattr(request_body.tempfile, "TemporaryFile", temporary_file)
+    monkeypatch.setattr(tempfile, "TemporaryFile", temporary_file)
     return made
 
 
@@ -102,7 +101,7 @@ def test_a_file_that_cannot_be_made_is_an_os_error(monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(request_body.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
     body = RequestBody(REQUEST_BUFFER * 4, DEFAULT_LIMITS, REQUEST_BUFFER, Memory(0))
     with pytest.raises(OSError, match="No space"):
         body.feed(b"x" * (REQUEST_BUFFER + 1), 0)

@@ -7,7 +7,6 @@ where the application's own code failed, the traceback of that code stands below
 import importlib
 import importlib.machinery
 import importlib.util
-import inspect
 import os
 import re
 import sys
@@ -165,6 +164,8 @@ def _candidates(owner: Any) -> str:
 
 def _may_be_application(module: ModuleType, value: Any) -> bool:
     """Tell whether *value* is a function or class of *module*, or an object to call like an application."""
+    import inspect  # it is large, and only a wrong name needs it
+
     try:
         if inspect.isroutine(value) or inspect.isclass(value):
             return bool(value.__module__ == module.__name__)

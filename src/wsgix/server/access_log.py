@@ -7,9 +7,10 @@ goes is `log_file`'s.
 import logging
 import sys
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from wsgix.server.access_format import COMBINED, Answered, FormatError, read_format
+from wsgix.server.access_format import COMBINED, Answered, FormatError, read_format, refused
 from wsgix.server.log_file import LogFile, open_file, open_stream
 from wsgix.server.settings import ConfigurationError
 
@@ -67,6 +68,10 @@ class AccessLog:
             self._lines.append(self._make_line(text, client, answered, seconds))
         except Exception:  # what an application left in its environ may do anything when it is looked at
             _log.exception("no line in the access log for %s", ascii(answered.request_line))
+
+    def add_refusal(self, client: str, environ: Mapping[str, Any], status: str, size: int) -> None:
+        """Note a request that was refused; see `access_format.refused`."""
+        self.add(client, refused(environ, status, size))
 
     def flush(self) -> None:
         """Write what was collected; on the leader, or when there is none any more."""

@@ -3,7 +3,6 @@
 Only with `--request-timeout`; otherwise no call is registered and nothing here runs.
 """
 
-import ctypes
 import logging
 import sys
 import threading
@@ -91,6 +90,8 @@ class CallTimeout:
 
 def _interrupt(ident: int, error: type[BaseException] | None) -> None:
     """Have *error* raised in a thread once it runs Python code; None takes back one that was not yet."""
+    import ctypes  # it is large, and few ever come here
+
     set_exception = getattr(getattr(ctypes, "pythonapi", None), "PyThreadState_SetAsyncExc", None)
     if set_exception is not None:  # CPython only
         set_exception(ctypes.c_ulong(ident), ctypes.py_object(error) if error is not None else None)

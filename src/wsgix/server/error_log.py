@@ -6,7 +6,6 @@ other; `log_to_standard_error` is for the command line.
 
 import logging
 import os
-import secrets
 import sys
 from collections.abc import Iterable
 from typing import Any, Final
@@ -25,7 +24,7 @@ def request_id(environ: dict[str, Any]) -> str:
     """
     known = environ.get(REQUEST_ID)
     if known is None:
-        environ[REQUEST_ID] = known = secrets.token_hex(5)
+        environ[REQUEST_ID] = known = os.urandom(5).hex()
     return str(known)
 
 

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 from wsgix.core.exchange import Application, Environ
 from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, KEEP, Outcome
 from wsgix.facts.refusals import BODY_TIMEOUT, HEAD_TIMEOUT, INCOMPLETE, OVERLOADED, PLAIN_HTTP, Refusal
-from wsgix.server.access_format import refused
-from wsgix.server.access_log import AccessLog
 from wsgix.server.call_timeout import RequestTimeout
 from wsgix.server.connection import (
     BODY,
@@ -46,6 +44,7 @@ from wsgix.wire.http1 import COMPLETE, NEED_MORE
 from wsgix.wire.http1_response import RETRY_AFTER, refusal_response
 
 if TYPE_CHECKING:
+    from wsgix.server.access_log import AccessLog
     from wsgix.server.certificates import Certificates
     from wsgix.server.proxied import ProxyHeaderReceiver
     from wsgix.server.tls import TLSSocket
@@ -94,7 +93,7 @@ class Loop:
         application: Application,
         templates: Sequence[tuple[Listener, Environ]],
         settings: Settings,
-        access_log: AccessLog | None,
+        access_log: "AccessLog | None",
         trust: "Trust | None" = None,
         certificates: "Certificates | None" = None,
     ) -> None:
@@ -464,7 +463,7 @@ class Loop:
         response = refusal_response(refusal, date_and_server.now() + further_lines, bodiless=head_only)
         if self._access_log is not None:
             size = 0 if head_only else len(refusal.sentence) + 1
-            self._access_log.add(connection.client, refused(connection.environ, refusal.status, size))
+            self._access_log.add_refusal(connection.client, connection.environ, refusal.status, size)
         try:
             connection.send(response)
         except OSError:

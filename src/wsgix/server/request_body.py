@@ -5,7 +5,6 @@ Used by the thread that leads; an application sees it whole or not at all.
 
 import contextlib
 import io
-import tempfile
 from typing import IO, Any, Final
 
 from wsgix.core.framing import CHUNKED
@@ -114,6 +113,8 @@ class RequestBody:
             if isinstance(self._decoder, ChunkedBody) and self._take_memory(wanted):
                 self._room += wanted
                 return
+            import tempfile  # it is large, and few ever come here
+
             self._file = tempfile.TemporaryFile(prefix="wsgix-")  # noqa: SIM115 (closed with the exchange)
             self._file.writelines(self._pieces)
             self._pieces.clear()

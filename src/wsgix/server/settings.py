@@ -6,7 +6,6 @@ what to write instead.
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from wsgix.facts.settings import ENVIRONMENT_PREFIX, NONE, SETTINGS, Kind, Setting
@@ -28,8 +27,7 @@ class SocketOptions(NamedTuple):
     scheme: str = "http"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The values of all rows of `facts.settings`, under their names; sizes in bytes, times in seconds."""
 
     bind: tuple[Address, ...]

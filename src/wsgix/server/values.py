@@ -7,7 +7,6 @@ socket; only the names of users and groups are looked up.
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from wsgix.facts.settings import NONE, Kind, Setting
@@ -31,8 +30,7 @@ _MILLISECONDS: Final = {"": 1000, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_00
 _OCTAL: Final = re.compile("(?:0o)?([0-7]{1,6})")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where to listen: a host and a port, a Unix socket's path, or a descriptor that listens already.
 
     No host means all addresses; a path that begins with "@" is an abstract name.

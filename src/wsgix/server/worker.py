@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 from wsgix.core.environ import add_wsgi_variables
 from wsgix.core.exchange import Application, Environ
 from wsgix.core.files import FileWrapper
-from wsgix.server.access_log import STANDARD_OUTPUT, AccessLog
 from wsgix.server.error_log import ErrorStream
 from wsgix.server.listeners import Listener
 from wsgix.server.loop import Loop
 from wsgix.server.settings import Settings
 
 if TYPE_CHECKING:
+    from wsgix.server.access_log import AccessLog
     from wsgix.server.certificates import Certificates
     from wsgix.server.trust import Trust
 
@@ -67,10 +67,12 @@ class Worker:
         self._loop.stop()
 
 
-def _open_access_log(settings: Settings) -> AccessLog | None:
+def _open_access_log(settings: Settings) -> "AccessLog | None":
     where = settings.access_log
     if where is False:
         return None
+    from wsgix.server.access_log import STANDARD_OUTPUT, AccessLog
+
     return AccessLog(STANDARD_OUTPUT if where is True else where, settings.access_log_format)
 
 
