@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 from wsgix.server.responder import Responder
@@ -80,8 +81,7 @@ class CallTimeout:
             del self._calls[ident]
             frame = sys._current_frames().get(ident)
             stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
-            call.responder.time_out()
-            _interrupt(ident, RequestTimeout)
+            call.responder.time_out(partial(_interrupt, ident, RequestTimeout))
         _log.error(
             "the application ran for more than %g seconds: %s\n%s", self._seconds, call.responder.name, stack
         )

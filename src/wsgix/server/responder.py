@@ -8,7 +8,7 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -381,15 +381,21 @@ class Responder(Exchange):
         self._claim = [None]
         self._is_usual = False
 
-    def time_out(self) -> None:
-        """Answer 504 in the place of the application; if its response has begun, cut it off."""
+    def time_out(self, interrupt: Callable[[], object]) -> None:
+        """Answer 504 in the place of the application; if its response has begun, cut it off.
+
+        *interrupt* is called once it is settled who answers, and before the client learns of it: else what
+        the client does next could be what ends the application's call.
+        """
         connection = self._connection
         claim: list[None] = self._claim or []
         try:
             claim.pop()
         except IndexError:
+            interrupt()
             connection.cut_off()
             return
+        interrupt()
         self.status_sent = REQUEST_TIMEOUT.status
         bodiless = self._line.method == "HEAD"
         connection.send_last(refusal_response(REQUEST_TIMEOUT, date_and_server.now(), bodiless=bodiless))

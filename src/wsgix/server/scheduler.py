@@ -125,10 +125,12 @@ class Scheduler:
         outcome = self._room.respond(connection)
         try:
             member.claim.pop()
+            return outcome
         except IndexError:
-            self._finish(connection, outcome)
-            return None
-        return outcome
+            pass
+        # Not within the clause above: it would be the context of whatever the next applications raise.
+        self._finish(connection, outcome)
+        return None
 
     def leads(self, member: Member) -> bool:
         """Tell whether *member* has the lead; asked by *member* itself."""
