@@ -613,3 +613,28 @@ def test_the_head_waits_for_the_first_block_that_is_not_empty(serve):
 
     response = serve(application).get()
     assert (response.status, response.content) == ("404", b"second thoughts")
+
+
+def test_a_head_that_is_replaced_by_a_faulty_one_is_not_sent(serve):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        try:
+            raise ValueError("x")
+        except ValueError:
+            with pytest.raises(ValueError, match="malformed"):
+                start_response("2", [], sys.exc_info())
+        return [b"whatever"]
+
+    assert serve(application).get("/").status == "500"
+
+
+def test_a_head_that_is_replaced_by_one_with_content_has_its_content(serve):
+    def application(environ, start_response):
+        start_response("204 No Content", [])
+        try:
+            raise ValueError("x")
+        except ValueError:
+            start_response("200 OK", [], sys.exc_info())
+        return [b"content"]
+
+    assert serve(application).get("/").content == b"content"

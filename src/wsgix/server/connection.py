@@ -324,6 +324,7 @@ class Connection:
         common = self._common
         body = StreamedBody(self, reader.framing, common.limits, common.settings, awaits_continue)
         self.streamed = body
+        self.reader.is_usual = False
         environ = self.environ
         environ["wsgi.input"] = BufferedReader(body)
         if reader.framing == CHUNKED:

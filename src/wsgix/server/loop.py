@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 from wsgix.core.exchange import Application, Environ
 from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, KEEP, Outcome
 from wsgix.facts.refusals import BODY_TIMEOUT, HEAD_TIMEOUT, INCOMPLETE, OVERLOADED, PLAIN_HTTP, Refusal
-from wsgix.server.call_timeout import RequestTimeout
 from wsgix.server.connection import (
     BODY,
     BUSY,
@@ -36,7 +35,8 @@ from wsgix.server.handshake import Handshake
 from wsgix.server.listeners import Listener
 from wsgix.server.poller import READ, WRITE, Waker, make_poller
 from wsgix.server.request_body import Memory
-from wsgix.server.responder import Responder, date_and_server
+from wsgix.server.respond import make_respond
+from wsgix.server.responder import date_and_server
 from wsgix.server.scheduler import Member, Scheduler
 from wsgix.server.settings import Settings
 from wsgix.server.streaming import RECEIVE_SIZE
@@ -97,9 +97,9 @@ class Loop:
         trust: "Trust | None" = None,
         certificates: "Certificates | None" = None,
     ) -> None:
-        self._application = application
         self._access_log = access_log
         self.scheduler = Scheduler(self, settings.threads, settings.limit_waiting, settings.request_timeout)
+        self.respond = make_respond(application, access_log, self.scheduler.call_timeout)
         self._settings = settings
         # The request after this many is the last of its connection; 0 is never reached.
         self._last_but_one = settings.limit_requests_per_connection - 1
@@ -413,7 +413,11 @@ class Loop:
                 # What `_settle` comes to for nearly all requests.
                 connection.environ = connection.template
                 connection.is_answering = connection.begun = False
-                self._keep(connection)
+                connection.phase = HEAD
+                connection.deadline = self._idle_deadline
+                connection.served += 1
+                if connection.served == self._last_but_one:
+                    connection.closing = True
             else:
                 self._settle(connection, outcome)
                 if connection.phase is not HEAD:
@@ -424,14 +428,6 @@ class Loop:
             if burst == _BURST:
                 self._postpone(connection)
                 return True
-
-    def _keep(self, connection: Connection) -> None:
-        """Wait for the next request of a connection."""
-        connection.phase = HEAD
-        connection.deadline = self._idle_deadline
-        connection.served += 1
-        if connection.served == self._last_but_one:
-            connection.closing = True
 
     def _postpone(self, connection: Connection) -> None:
         """Let others have their turn before the requests of *connection* that have arrived."""
@@ -500,7 +496,11 @@ class Loop:
             self._skip(connection)
         elif connection.outcome is KEEP and not connection.closing:
             connection.begun = False
-            self._keep(connection)
+            connection.phase = HEAD
+            connection.deadline = self._idle_deadline
+            connection.served += 1
+            if connection.served == self._last_but_one:
+                connection.closing = True
             if connection.interest != READ:
                 self._want(connection, READ)
         elif connection.unfinished or connection.inbox:
@@ -679,32 +679,6 @@ class Loop:
         self._waker.close()
 
     # On any thread
-
-    def respond(self, connection: Connection) -> Outcome:
-        """Run the application for the request that *connection* has collected."""
-        responder = Responder(connection, connection.environ, connection.reader)
-        access_log = self._access_log
-        begin = time.monotonic() if access_log is not None and access_log.timed else 0.0
-        call_timeout = self.scheduler.call_timeout
-        if call_timeout is not None:
-            responder.share()
-            call_timeout.begin(responder)
-        try:
-            try:
-                responder.run(self._application)
-            except BaseException:
-                responder.outcome = ABORT
-                _log.exception("the response failed: %s", responder.name)
-            if call_timeout is not None:
-                call_timeout.end()
-        except RequestTimeout:
-            # It was sent while the call ended, and reached this thread outside of the application.
-            responder.outcome = ABORT
-            if call_timeout is not None:
-                call_timeout.end()
-        if access_log is not None and responder.status_sent:
-            access_log.add(connection.client, responder, begin)
-        return responder.outcome
 
     def take_back(self, connection: Connection, outcome: Outcome) -> None:
         """Hand *connection* to the leader."""

@@ -104,7 +104,7 @@ class Responder(Exchange):
         self.outcome = reader.wish
         self.status_sent = ""
         self.status = self.result = self.remaining = None
-        self.headers_sent = self._started = self._finished = False
+        self.headers_sent = self._started = self._finished = self._has_content = False
 
     @property
     def request_line(self) -> str:
@@ -119,6 +119,7 @@ class Responder(Exchange):
 
         The lines are kept as `headers`: whatever the application does to its list later, they stand.
         """
+        self._has_content = False
         if type(headers) is not list:
             raise AssertionError(
                 f"the headers must be a list, but the application gave {type(headers).__name__}"
@@ -197,31 +198,24 @@ class Responder(Exchange):
         Whatever is unusual is left to the driver.
         """
         result = self.result
-        if type(result) is not list or len(result) != 1 or not self._is_usual or self.headers_sent:
+        if type(result) is not list or len(result) != 1 or not self._is_usual or not self._has_content:
             super().finish_response()
             return
         block = result[0]
-        connection = self._connection
-        if (
-            type(block) is not bytes
-            or self.status is None
-            or not self._has_content
-            or connection.streamed is not None
-        ):
-            super().finish_response()
-            return
-        size = len(block)
-        if size > _LARGE or self._length not in (None, size):
+        length = self._length
+        size = len(block) if type(block) is bytes else -1
+        if not 0 <= size <= _LARGE or (length is not None and length != size):
             super().finish_response()
             return
         lines = self.headers
+        connection = self._connection
         if self.outcome is KEEP and not connection.closing:
             lines += (self._own_lines, length_line(size), b"\r\n", block)
         else:
             self.outcome = CLOSE
             lines += (self._own_lines, length_line(size), CONNECTION_CLOSE, b"\r\n", block)
         connection.is_answering = self.headers_sent = True
-        self.status_sent = self.status
+        self.status_sent = self.status  # type: ignore[assignment]  # there is content, so there is a status
         self.remaining = 0  # from here on the response is whole, or the client is gone
         try:
             connection.send(b"".join(lines), True)
@@ -274,6 +268,7 @@ class Responder(Exchange):
         self._pieces = lines
         connection.is_answering = True
         self.headers_sent = True
+        self._is_usual = False
         self.status_sent = status
 
     def _whole_length(self) -> int | None:

@@ -76,7 +76,8 @@ class RequestReader:
         framing: of the content: `NO_BODY`, its length in bytes, or `CHUNKED`.
         wish: `KEEP` or `CLOSE`, as the client wants it.
         expects_continue: whether the client waits for 100 (Continue) before it sends its content.
-        is_usual: whether it has no peculiarity that the response must heed: it is not HEAD, nor HTTP/1.0.
+        is_usual: whether there is nothing that the response must heed: it is not HEAD, nor HTTP/1.0. Whoever
+            knows of something else may say so.
         end: where the head ends in the buffer; content or the next request begins there.
     """
 

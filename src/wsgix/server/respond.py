@@ -1,0 +1,73 @@
+"""One call of the application for one request, with what looks at it from outside: the log, the time-out.
+
+Any thread may respond. What the response is made of is `responder`'s; who responds is `scheduler`'s.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from wsgix.core.exchange import Application
+from wsgix.core.framing import ABORT, Outcome
+from wsgix.server.call_timeout import CallTimeout, RequestTimeout
+from wsgix.server.connection import Connection
+from wsgix.server.responder import Responder
+
+if TYPE_CHECKING:
+    from wsgix.server.access_log import AccessLog
+
+Respond: TypeAlias = Callable[[Connection], Outcome]
+"""Runs the application for the request that a connection has collected."""
+
+_log: Final = logging.getLogger("wsgix.error")
+
+
+def make_respond(
+    application: Application, access_log: "AccessLog | None", call_timeout: CallTimeout | None
+) -> Respond:
+    """Return what responds; where nobody looks on, it does nothing but that."""
+
+    def respond(connection: Connection) -> Outcome:
+        responder = Responder(connection, connection.environ, connection.reader)
+        try:
+            responder.run(application)
+        except BaseException:
+            _fail(responder)
+        return responder.outcome
+
+    def respond_observed(connection: Connection) -> Outcome:
+        responder = Responder(connection, connection.environ, connection.reader)
+        begin = time.monotonic() if access_log is not None and access_log.timed else 0.0
+        if call_timeout is None:
+            _run(responder)
+        else:
+            _run_in_time(responder, call_timeout)
+        if access_log is not None and responder.status_sent:
+            access_log.add(connection.client, responder, begin)
+        return responder.outcome
+
+    def _run(responder: Responder) -> None:
+        try:
+            responder.run(application)
+        except BaseException:
+            _fail(responder)
+
+    def _run_in_time(responder: Responder, call_timeout: CallTimeout) -> None:
+        responder.share()
+        call_timeout.begin(responder)
+        try:
+            _run(responder)
+            call_timeout.end()
+        except RequestTimeout:
+            # It was sent while the call ended, and reached this thread outside of the application.
+            responder.outcome = ABORT
+            call_timeout.end()
+
+    return respond if access_log is None and call_timeout is None else respond_observed
+
+
+def _fail(responder: Responder) -> None:
+    """Note that not even the answer to a failure could be given; in an `except` clause."""
+    responder.outcome = ABORT
+    _log.exception("the response failed: %s", responder.name)
