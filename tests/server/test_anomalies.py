@@ -10,7 +10,7 @@ import tempfile
 
 import pytest
 
-from wsgix.server import loop
+from wsgix.server import arrivals, loop
 from wsgix.server.settings import make_settings
 
 GET = b"GET /g HTTP/1.1\r\nHost: t\r\n\r\n"
@@ -102,7 +102,7 @@ def test_a_call_on_a_socket_fails(serve, faults, application, script, name, erro
 
 @pytest.mark.parametrize("error", [errno.ECONNABORTED, errno.EMFILE, errno.ENOBUFS, errno.EPROTO])
 def test_accept_fails(serve, faults, application, error, monkeypatch):
-    monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(arrivals, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(loop, "_SWEEP_SECONDS", 0.005)
     for position in range(1, 4):
         fault = faults("accept", position, error)

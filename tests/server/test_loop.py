@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from wsgix.server import departures
 from wsgix.server import loop as module
 from wsgix.server.connection import Connection
 from wsgix.server.poller import SelectorPoller, make_poller
@@ -24,7 +25,7 @@ POLLERS = {
 @pytest.fixture(params=[name for name in POLLERS if name != "poll" or hasattr(selectors, "PollSelector")])
 def any_poller(request, monkeypatch):
     """Runs a test once with each poller."""
-    monkeypatch.setattr(module, "make_poller", POLLERS[request.param])
+    monkeypatch.setattr(departures, "make_poller", POLLERS[request.param])
 
 
 @pytest.fixture
@@ -469,7 +470,7 @@ def test_a_client_that_goes_on_sending_is_read_for_a_while_and_then_cut_off(serv
     for _ in range(8):  # never silent for long
         client.send(b"x" * 100_000)
         eventually(lambda: phases(site) in ([module.LINGER], []))
-        clock.advance(module.LINGER_SECONDS - 1)
+        clock.advance(departures.LINGER_SECONDS - 1)
     eventually(lambda: not site.loop._connections)
     assert echo.calls == 0
 
@@ -573,7 +574,7 @@ def test_a_client_that_lingers_is_let_go(serve, echo, clock, eventually):
     client.send(b"GARBAGE\r\n\r\n")
     assert client.response().status == "400"
     eventually(lambda: phases(site) == [module.LINGER])
-    clock.advance(module.LINGER_SECONDS + 1)
+    clock.advance(departures.LINGER_SECONDS + 1)
     eventually(lambda: not site.loop._connections)
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from wsgix.core.framing import KEEP
-from wsgix.server import loop as loop_module
+from wsgix.server import departures
 from wsgix.server import scheduler as module
 from wsgix.server.poller import make_poller
 from wsgix.server.scheduler import Scheduler
@@ -175,7 +175,7 @@ def test_an_idle_server_sleeps_until_it_is_called(serve, gate, monkeypatch, even
             finally:
                 self.inside = False
 
-    monkeypatch.setattr(loop_module, "make_poller", CountingPoller)
+    monkeypatch.setattr(departures, "make_poller", CountingPoller)
     site = serve(gate)
     poller, scheduler = site.loop._poller, site.loop.scheduler
 

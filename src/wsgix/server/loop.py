@@ -1,24 +1,21 @@
-"""What the leader does: poll, accept, read, serve, flush, give up on the slow.
+"""What the leader does: poll, read, serve, give up on the slow; what comes before and after is below it.
 
 All methods run on the thread that has the lead, but those under the last banner. The threads themselves
 are the scheduler's.
 """
 
-import contextlib
-import errno
 import logging
 import math
-import socket
-import struct
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from wsgix.core.exchange import Application, Environ
-from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, KEEP, Outcome
-from wsgix.facts.refusals import BODY_TIMEOUT, HEAD_TIMEOUT, INCOMPLETE, OVERLOADED, PLAIN_HTTP, Refusal
+from wsgix.core.framing import ABORT, HTTP_1_0, KEEP, Outcome
+from wsgix.facts.refusals import BODY_TIMEOUT, HEAD_TIMEOUT, INCOMPLETE, OVERLOADED
+from wsgix.server.arrivals import Arrivals
 from wsgix.server.connection import (
     BODY,
     BUSY,
@@ -31,52 +28,32 @@ from wsgix.server.connection import (
     Common,
     Connection,
 )
-from wsgix.server.handshake import Handshake
 from wsgix.server.listeners import Listener
-from wsgix.server.poller import READ, WRITE, Waker, make_poller
+from wsgix.server.poller import READ, Waker
 from wsgix.server.request_body import Memory
 from wsgix.server.respond import make_respond
 from wsgix.server.responder import date_and_server
 from wsgix.server.scheduler import Member, Scheduler
 from wsgix.server.settings import Settings
 from wsgix.server.streaming import RECEIVE_SIZE
-from wsgix.wire.http1 import COMPLETE, NEED_MORE
-from wsgix.wire.http1_response import RETRY_AFTER, refusal_response
+from wsgix.wire.http1 import NEED_MORE
+from wsgix.wire.http1_response import RETRY_AFTER
 
 if TYPE_CHECKING:
     from wsgix.server.access_log import AccessLog
     from wsgix.server.certificates import Certificates
-    from wsgix.server.proxied import ProxyHeaderReceiver
-    from wsgix.server.tls import TLSSocket
     from wsgix.server.trust import Trust
 
-SKIP_SECONDS: Final = 5.0
-SKIP_BYTES: Final = 65536
-"""How long and how much content that the application left is read, to keep the connection."""
-LINGER_SECONDS: Final = 5.0
-LINGER_MOST_SECONDS: Final = 30.0
-"""How long a client that has got its last answer may be silent, and how long in all it may go on sending."""
-PAUSE_SECONDS: Final = 1.0
-"""Between attempts to accept while descriptors are short."""
-_WARNING_SECONDS: Final = 60.0
 _SWEEP_SECONDS: Final = 1.0
-
-_ACCEPTS: Final = 64
-"""Connections taken from a listener before others get their turn."""
 _BURST: Final = 32
 """Pipelined requests of one client served before others get their turn."""
-_RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER: on, zero seconds. Closing then resets the connection."""
 
 _BEFORE_REQUEST: Final = (PROXY, HANDSHAKE, HEAD)
-
-_SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""Of descriptors or memory: `accept` fails at once, and would fail again at once."""
 
 _log: Final = logging.getLogger("wsgix.error")
 
 
-class Loop:
+class Loop(Arrivals):
     """The connections of one worker, and the work on them.
 
     Args:
@@ -97,12 +74,9 @@ class Loop:
         trust: "Trust | None" = None,
         certificates: "Certificates | None" = None,
     ) -> None:
-        self._access_log = access_log
+        super().__init__(templates, settings, access_log)
         self.scheduler = Scheduler(self, settings.threads, settings.limit_waiting, settings.request_timeout)
         self.respond = make_respond(application, access_log, self.scheduler.call_timeout)
-        self._settings = settings
-        # The request after this many is the last of its connection; 0 is never reached.
-        self._last_but_one = settings.limit_requests_per_connection - 1
         self._common = Common(
             settings,
             settings.limits,
@@ -113,27 +87,16 @@ class Loop:
             trust,
             certificates,
         )
-        self._receivers: dict[Connection, ProxyHeaderReceiver] = {}
-        self._poller = make_poller()
         self._waker = Waker()
-        self._listeners = {listener.socket.fileno(): (listener, template) for listener, template in templates}
-        self._connections: dict[int, Connection] = {}
         # Who takes the lead over in the middle of it goes on with the same iterator.
         self._events: Iterator[tuple[int, int]] = iter(())
-        self._ready: deque[Connection] = deque()
         self._returned: deque[tuple[Connection, Outcome]] = deque()
         self._stalled: deque[Connection] = deque()
         self._polling = False
-        self._now = self._idle_deadline = time.monotonic()
         self._next_sweep = 0.0
         self._stop_deadline = math.inf
         self._is_over = False
-        self._stopping = False
-        self._accepting = True
-        self._resume_accepting = self._next_warning = 0.0
         self._poller.register(self._waker.fileno(), READ)
-        for fd in self._listeners:
-            self._poller.register(fd, READ)
 
     # The cycle
 
@@ -212,131 +175,10 @@ class Loop:
         elif phase is BUSY:
             self._flush_meanwhile(connection)
         elif phase is HANDSHAKE:
-            return self._shake_hands(connection, member)
+            self._shake_hands(connection)
         elif phase is PROXY:
-            return self._read_proxy_header(connection, member)
+            self._read_proxy_header(connection)
         return True
-
-    # Connections come
-
-    def _accept(self, listener: Listener, template: Environ) -> None:
-        for _ in range(_ACCEPTS):
-            try:
-                accepted, client = listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _SHORTAGES:
-                    self._pause(error)
-                # Otherwise the client is gone already: the next one waits for the next poll.
-                return
-            accepted.setblocking(False)
-            if listener.is_delaying:
-                listener.set_no_delay(accepted)
-            connection = Connection(accepted, client, template, self._common)
-            self._connections[connection.fd] = connection
-            self._open(connection, client)
-            if len(self._connections) >= self._settings.limit_connections:
-                self._listen(False)
-                self._resume_accepting = self._now
-                return
-
-    def _open(self, connection: Connection, client: Any) -> None:
-        """Begin with what comes before the first request: a PROXY header, a TLS handshake, or nothing."""
-        connection.deadline = self._now + self._settings.head_timeout
-        trust = self._common.trust
-        receiver = trust.receiver(client) if trust is not None else None
-        if receiver is not None:
-            connection.phase = PROXY
-            self._receivers[connection] = receiver
-            self._want(connection, READ)
-        else:
-            self._begin_tls(connection)
-
-    def _begin_tls(self, connection: Connection) -> None:
-        certificates = self._common.certificates
-        if certificates is None:
-            connection.phase = HEAD
-            # The first request may be there already: it is polled for only if it is not, or if others follow.
-            self._ready.append(connection)
-        else:
-            self._want(connection, READ)
-            connection.begin_tls(certificates)
-            connection.phase = HANDSHAKE
-            connection.deadline = self._now + self._settings.handshake_timeout
-
-    def _read_proxy_header(self, connection: Connection, member: Member) -> bool:
-        try:
-            header = self._receivers[connection].receive(connection.socket)
-        except BlockingIOError:
-            return True
-        except OSError:
-            self._close(connection)
-            return True
-        if header is NEED_MORE:
-            return True
-        del self._receivers[connection]
-        if isinstance(header, Refusal):
-            self._refuse(connection, header)
-            return True
-        connection.accept_proxy_header(header)
-        self._begin_tls(connection)
-        # Bytes behind the header may have arrived with it.
-        return self._shake_hands(connection, member) if connection.phase is HANDSHAKE else True
-
-    def _shake_hands(self, connection: Connection, member: Member) -> bool:
-        tls: TLSSocket = connection.socket  # type: ignore[assignment]  # begin_tls put it there
-        try:
-            state = tls.handshake()
-        except OSError:
-            self._close(connection)
-            return True
-        if state is Handshake.WANT_READ:
-            self._want(connection, READ)
-        elif state is Handshake.WANT_WRITE:
-            self._want(connection, WRITE)
-        elif state is Handshake.PLAIN:
-            connection.socket = tls.raw
-            self._refuse(connection, PLAIN_HTTP)
-        elif state is Handshake.FAILED:
-            _log.info("no TLS handshake with %s: %s", connection.name, tls.fault)
-            # A reset would take the alert from the client.
-            connection.socket = tls.raw
-            self._linger(connection)
-        else:
-            connection.end_handshake(tls.variables())
-            connection.phase = HEAD
-            connection.deadline = self._now + self._settings.head_timeout
-            self._want(connection, READ)
-            return self._read(connection, member)
-        return True
-
-    def _pause(self, error: OSError) -> None:
-        """Accept nothing for a while, and part with idle clients: they can come again."""
-        if self._now >= self._next_warning:
-            self._next_warning = self._now + _WARNING_SECONDS
-            _log.warning("cannot accept connections, %d are open: %s", len(self._connections), error.strerror)
-        self._listen(False)
-        self._resume_accepting = self._now + PAUSE_SECONDS
-        for connection in [*self._connections.values()]:
-            if connection.served and connection.phase is HEAD and not connection.inbox:
-                self._close(connection)
-
-    def _go_on_accepting(self) -> None:
-        """Accept again after a pause, if it is over and there is room."""
-        has_room = len(self._connections) < self._settings.limit_connections
-        if not self._accepting and has_room and not self._stopping and self._now >= self._resume_accepting:
-            self._listen(True)
-
-    def _listen(self, wanted: bool) -> None:
-        """Poll the listeners, or do not."""
-        if self._accepting != wanted:
-            self._accepting = wanted
-            for fd in self._listeners:
-                if wanted:
-                    self._poller.register(fd, READ)
-                else:
-                    self._poller.unregister(fd)
 
     # Requests
 
@@ -429,12 +271,6 @@ class Loop:
                 self._postpone(connection)
                 return True
 
-    def _postpone(self, connection: Connection) -> None:
-        """Let others have their turn before the requests of *connection* that have arrived."""
-        connection.is_simple = False
-        self._want(connection, 0)
-        self._ready.append(connection)
-
     def _wait_for_request(self, connection: Connection) -> None:
         """Set the deadline of a request that has arrived in part."""
         if connection.phase is BODY:
@@ -451,24 +287,6 @@ class Loop:
     def turn_away(self, connection: Connection) -> None:
         """Refuse a whole request because too many wait already."""
         self._refuse(connection, OVERLOADED, RETRY_AFTER)
-
-    def _refuse(self, connection: Connection, refusal: Refusal, further_lines: bytes = b"") -> None:
-        """Answer without the application, and close."""
-        _log.info("refused a request from %s: %s", connection.name, refusal.word)
-        head_only = connection.environ.get("REQUEST_METHOD") == "HEAD"
-        response = refusal_response(refusal, date_and_server.now() + further_lines, bodiless=head_only)
-        if self._access_log is not None:
-            size = 0 if head_only else len(refusal.sentence) + 1
-            self._access_log.add_refusal(connection.client, connection.environ, refusal.status, size)
-        try:
-            connection.send(response)
-        except OSError:
-            self._close(connection)
-            return
-        connection.end_request()
-        connection.outcome = CLOSE
-        connection.unfinished = True
-        self._after_response(connection)
 
     # Responses
 
@@ -489,120 +307,7 @@ class Loop:
             connection.end_request()
         self._after_response(connection)
 
-    def _after_response(self, connection: Connection) -> None:
-        if (connection.outbox or connection.file_left) and not self._flushed(connection):
-            return
-        if connection.streamed is not None:
-            self._skip(connection)
-        elif connection.outcome is KEEP and not connection.closing:
-            connection.begun = False
-            connection.phase = HEAD
-            connection.deadline = self._idle_deadline
-            connection.served += 1
-            if connection.served == self._last_but_one:
-                connection.closing = True
-            if connection.interest != READ:
-                self._want(connection, READ)
-        elif connection.unfinished or connection.inbox:
-            self._linger(connection)
-        else:
-            self._close(connection)
-
-    def _flushed(self, connection: Connection) -> bool:
-        """Send what is left of the response; if some stays, wait for the client to take it."""
-        try:
-            if connection.flush():
-                return True
-        except OSError:
-            self._close(connection)
-            return False
-        connection.phase = FLUSH
-        connection.deadline = self._now + self._settings.write_timeout
-        self._want(connection, WRITE)
-        return False
-
-    def _flush_meanwhile(self, connection: Connection) -> None:
-        """Send more of a response that another thread is producing."""
-        if connection.phase is BUSY:
-            self._want(connection, 0 if connection.flush_meanwhile() else WRITE)
-
-    def _flush(self, connection: Connection) -> None:
-        self._after_response(connection)
-        if connection.phase is HEAD and connection.inbox:
-            self._postpone(connection)
-
-    def _skip(self, connection: Connection) -> None:
-        """Read through content that the application left, if that is worth it, to the next request."""
-        streamed = connection.streamed
-        if connection.outcome is CLOSE or streamed is None or streamed.awaits_continue:
-            connection.end_request()
-            connection.outcome = CLOSE
-            self._linger(connection)
-            return
-        connection.phase = SKIP
-        connection.deadline = self._now + SKIP_SECONDS
-        connection.skipped = 0
-        self._want(connection, READ)
-        self._go_on_skipping(connection)
-
-    def _go_on_skipping(self, connection: Connection) -> None:
-        step = connection.skip()
-        if step is COMPLETE:
-            connection.end_request()
-            self._after_response(connection)
-            if connection.phase is HEAD and connection.inbox:
-                self._postpone(connection)
-        elif step is not NEED_MORE or connection.skipped > SKIP_BYTES:
-            connection.end_request()
-            self._linger(connection)
-
-    # Connections go
-
-    def _linger(self, connection: Connection) -> None:
-        """Half-close and read on a while: a reset would take the answer from the client (RFC 9112, 9.6)."""
-        try:
-            connection.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            self._close(connection)
-            return
-        connection.discard()
-        connection.phase = LINGER
-        connection.since = self._now
-        connection.deadline = self._now + LINGER_SECONDS
-        self._want(connection, READ)
-
-    def _discard(self, connection: Connection) -> None:
-        """Read what nobody wants: the rest of a request, or what comes after the last answer."""
-        try:
-            data = connection.socket.recv(RECEIVE_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._close(connection)
-        elif connection.phase is SKIP:
-            connection.skipped += len(data)
-            connection.take(data)
-            self._go_on_skipping(connection)
-        else:
-            connection.deadline = min(self._now + LINGER_SECONDS, connection.since + LINGER_MOST_SECONDS)
-
-    def _abort(self, connection: Connection, version: str | None) -> None:
-        """Close so that the client sees that the response is incomplete."""
-        if version == HTTP_1_0:
-            # Its responses may end with the connection: only a reset differs from an end.
-            with contextlib.suppress(OSError):
-                connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._close(connection)
-
-    def _close(self, connection: Connection) -> None:
-        self._want(connection, 0)
-        self._connections.pop(connection.fd, None)
-        self._receivers.pop(connection, None)
-        connection.close()
-        self._resume_accepting = self._now  # there is room for another
-        self._go_on_accepting()
+    # Connections that do not go on
 
     def _sweep(self) -> None:
         """Give up the connections whose deadline has passed."""
@@ -621,25 +326,12 @@ class Loop:
             else:
                 self._close(connection)
 
-    def _want(self, connection: Connection, events: int) -> None:
-        """Have the connection polled for *events*, 0 for not at all."""
-        interest = connection.interest
-        if interest == events:
-            return
-        connection.interest = events
-        if not events:
-            self._poller.unregister(connection.fd)
-        elif interest:
-            self._poller.modify(connection.fd, events)
-        else:
-            self._poller.register(connection.fd, events)
-
     # The end
 
     def _wind_down(self) -> bool:
         """Finish what was begun, after `stop`; True when nothing is left."""
         if self._listeners:
-            self._stop_accepting()
+            self._begin_to_stop()
             self._next_sweep = self._now  # for those who said nothing, the next look is the last
             return not self._connections
         for connection in [*self._connections.values()]:
@@ -647,14 +339,10 @@ class Loop:
                 self._close(connection)
         return not self._connections or self._now >= self._stop_deadline
 
-    def _stop_accepting(self) -> None:
-        """Close the listeners, and look once more whether a request has arrived anywhere."""
+    def _begin_to_stop(self) -> None:
+        """Accept no more, and look once more whether a request has arrived anywhere."""
         self._stop_deadline = min(self._stop_deadline, self._now + self._settings.graceful_timeout)
-        for listener, template in self._listeners.values():
-            self._accept(listener, template)  # who waits in the backlog was let in by the system
-        self._listen(False)
-        while self._listeners:
-            self._listeners.popitem()[1][0].close()
+        self._stop_accepting()
         self._events = chain(self._events, [(fd, READ) for fd in self._connections])
         for connection in self._connections.values():
             connection.closing = True
@@ -667,11 +355,6 @@ class Loop:
         if self._access_log is not None:
             self._access_log.flush()
         self.scheduler.stop()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether all connections are closed, and so no thread is inside the application."""
-        return not self._connections
 
     def close(self) -> None:
         """Give the descriptors of the loop itself back, once all threads have ended."""

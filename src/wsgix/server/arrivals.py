@@ -1,0 +1,192 @@
+"""What the leader does with a connection before its first request: accept, PROXY header, TLS handshake.
+
+Also when no more are let in: too many, too few descriptors, the end. All methods run on the thread that has
+the lead.
+"""
+
+import errno
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from wsgix.core.exchange import Environ
+from wsgix.facts.refusals import PLAIN_HTTP, Refusal
+from wsgix.server.connection import HANDSHAKE, HEAD, PROXY, Common, Connection
+from wsgix.server.departures import Departures
+from wsgix.server.handshake import Handshake
+from wsgix.server.listeners import Listener
+from wsgix.server.poller import READ, WRITE
+from wsgix.server.settings import Settings
+from wsgix.wire.http1 import NEED_MORE
+
+if TYPE_CHECKING:
+    from wsgix.server.access_log import AccessLog
+    from wsgix.server.proxied import ProxyHeaderReceiver
+    from wsgix.server.tls import TLSSocket
+
+PAUSE_SECONDS: Final = 1.0
+"""Between attempts to accept while descriptors are short."""
+_WARNING_SECONDS: Final = 60.0
+_ACCEPTS: Final = 64
+"""Connections taken from a listener before others get their turn."""
+
+_SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Of descriptors or memory: `accept` fails at once, and would fail again at once."""
+
+_log: Final = logging.getLogger("wsgix.error")
+
+
+class Arrivals(Departures):
+    """Listeners, and what happens to connections up to their first request."""
+
+    _common: Common
+
+    def __init__(
+        self,
+        templates: Sequence[tuple[Listener, Environ]],
+        settings: Settings,
+        access_log: "AccessLog | None",
+    ) -> None:
+        super().__init__(settings, access_log)
+        self._listeners = {listener.socket.fileno(): (listener, template) for listener, template in templates}
+        self._receivers: dict[Connection, ProxyHeaderReceiver] = {}
+        self._accepting = True
+        self._stopping = False
+        self._resume_accepting = self._next_warning = 0.0
+        for fd in self._listeners:
+            self._poller.register(fd, READ)
+
+    def _accept(self, listener: Listener, template: Environ) -> None:
+        for _ in range(_ACCEPTS):
+            try:
+                accepted, client = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _SHORTAGES:
+                    self._pause(error)
+                # Otherwise the client is gone already: the next one waits for the next poll.
+                return
+            accepted.setblocking(False)
+            if listener.is_delaying:
+                listener.set_no_delay(accepted)
+            connection = Connection(accepted, client, template, self._common)
+            self._connections[connection.fd] = connection
+            self._open(connection, client)
+            if len(self._connections) >= self._settings.limit_connections:
+                self._listen(False)
+                self._resume_accepting = self._now
+                return
+
+    def _open(self, connection: Connection, client: Any) -> None:
+        """Begin with what comes before the first request: a PROXY header, a TLS handshake, or nothing."""
+        connection.deadline = self._now + self._settings.head_timeout
+        trust = self._common.trust
+        receiver = trust.receiver(client) if trust is not None else None
+        if receiver is not None:
+            connection.phase = PROXY
+            self._receivers[connection] = receiver
+            self._want(connection, READ)
+        else:
+            self._begin_tls(connection)
+
+    def _begin_tls(self, connection: Connection) -> None:
+        certificates = self._common.certificates
+        if certificates is None:
+            connection.phase = HEAD
+            # The first request may be there already: it is polled for only if it is not, or if others follow.
+            self._ready.append(connection)
+        else:
+            self._want(connection, READ)
+            connection.begin_tls(certificates)
+            connection.phase = HANDSHAKE
+            connection.deadline = self._now + self._settings.handshake_timeout
+
+    def _read_proxy_header(self, connection: Connection) -> None:
+        try:
+            header = self._receivers[connection].receive(connection.socket)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._close(connection)
+            return
+        if header is NEED_MORE:
+            return
+        del self._receivers[connection]
+        if isinstance(header, Refusal):
+            self._refuse(connection, header)
+            return
+        connection.accept_proxy_header(header)
+        self._begin_tls(connection)
+        # Bytes behind the header may have arrived with it.
+        if connection.phase is HANDSHAKE:
+            self._shake_hands(connection)
+
+    def _shake_hands(self, connection: Connection) -> None:
+        tls: TLSSocket = connection.socket  # type: ignore[assignment]  # begin_tls put it there
+        try:
+            state = tls.handshake()
+        except OSError:
+            self._close(connection)
+            return
+        if state is Handshake.WANT_READ:
+            self._want(connection, READ)
+        elif state is Handshake.WANT_WRITE:
+            self._want(connection, WRITE)
+        elif state is Handshake.PLAIN:
+            connection.socket = tls.raw
+            self._refuse(connection, PLAIN_HTTP)
+        elif state is Handshake.FAILED:
+            _log.info("no TLS handshake with %s: %s", connection.name, tls.fault)
+            # A reset would take the alert from the client.
+            connection.socket = tls.raw
+            self._linger(connection)
+        else:
+            connection.end_handshake(tls.variables())
+            connection.phase = HEAD
+            connection.deadline = self._now + self._settings.head_timeout
+            self._want(connection, READ)
+            self._ready.append(connection)  # its first request may have come with the handshake
+
+    # Whether there is room for more
+
+    def _pause(self, error: OSError) -> None:
+        """Accept nothing for a while, and part with idle clients: they can come again."""
+        if self._now >= self._next_warning:
+            self._next_warning = self._now + _WARNING_SECONDS
+            _log.warning("cannot accept connections, %d are open: %s", len(self._connections), error.strerror)
+        self._listen(False)
+        self._resume_accepting = self._now + PAUSE_SECONDS
+        for connection in [*self._connections.values()]:
+            if connection.served and connection.phase is HEAD and not connection.inbox:
+                self._close(connection)
+
+    def _go_on_accepting(self) -> None:
+        """Accept again after a pause, if it is over and there is room."""
+        has_room = len(self._connections) < self._settings.limit_connections
+        if not self._accepting and has_room and not self._stopping and self._now >= self._resume_accepting:
+            self._listen(True)
+
+    def _listen(self, wanted: bool) -> None:
+        """Poll the listeners, or do not."""
+        if self._accepting != wanted:
+            self._accepting = wanted
+            for fd in self._listeners:
+                if wanted:
+                    self._poller.register(fd, READ)
+                else:
+                    self._poller.unregister(fd)
+
+    def _stop_accepting(self) -> None:
+        """Let in who waits in the backlog, whom the system has let in already, and close the listeners."""
+        for listener, template in self._listeners.values():
+            self._accept(listener, template)
+        self._listen(False)
+        while self._listeners:
+            self._listeners.popitem()[1][0].close()
+
+    def _close(self, connection: Connection) -> None:
+        super()._close(connection)
+        self._receivers.pop(connection, None)
+        self._resume_accepting = self._now  # there is room for another
+        self._go_on_accepting()
