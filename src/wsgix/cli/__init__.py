@@ -31,7 +31,10 @@ class Command(NamedTuple):
     summary: str
 
 
-COMMANDS: Final = (Command("serve", "wsgix.cli.serve", "serve an application over HTTP/1.1"),)
+COMMANDS: Final = (
+    Command("serve", "wsgix.cli.serve", "serve an application over HTTP/1.1"),
+    Command("rules", "wsgix.cli.rules", "list the rules that the referee judges by, or show some of them"),
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -64,7 +67,11 @@ def _named(arguments: Sequence[str]) -> str:
 
 def _parser(name: str) -> _Parser:
     """Make the parser of all commands, in which only the one called *name* has its arguments."""
-    parser = _Parser(prog="wsgix", description="Serve WSGI applications.", allow_abbrev=False)
+    parser = _Parser(
+        prog="wsgix",
+        description="Serve WSGI applications, and judge them and their servers.",
+        allow_abbrev=False,
+    )
     parser.add_argument("--version", action="version", version=f"wsgix {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:

@@ -1,0 +1,10 @@
+"""Reports in every form: for a person at a terminal, for other programs, and as one page for a browser.
+
+Each form is a pure function from reports to text. Nothing here judges, and nothing writes: `wsgix.cli.output`
+does. Only what leaves this package is named here.
+"""
+
+from .json_document import ReportFormatError, parse_json, render_json, render_rules
+from .terminal import render_terminal
+
+__all__ = ["ReportFormatError", "parse_json", "render_json", "render_rules", "render_terminal"]
