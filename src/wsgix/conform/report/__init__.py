@@ -5,6 +5,16 @@ does. Only what leaves this package is named here.
 """
 
 from .json_document import ReportFormatError, parse_json, render_json, render_rules
+from .junit import render_junit
+from .sarif import render_sarif
 from .terminal import render_terminal
 
-__all__ = ["ReportFormatError", "parse_json", "render_json", "render_rules", "render_terminal"]
+__all__ = [
+    "ReportFormatError",
+    "parse_json",
+    "render_json",
+    "render_junit",
+    "render_rules",
+    "render_sarif",
+    "render_terminal",
+]
