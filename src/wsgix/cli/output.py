@@ -36,6 +36,7 @@ class Form(NamedTuple):
 FORMS: Final = (
     Form("json", "everything, for other programs", lambda reports, _: forms.render_json(reports)),
     Form("junit", "JUnit's XML, for continuous integration", forms.render_junit),
+    Form("html", "one page for a browser", lambda reports, _: forms.render_html(reports)),
     Form("sarif", "findings as SARIF 2.1.0", lambda reports, _: forms.render_sarif(reports, os.getcwd())),
 )
 

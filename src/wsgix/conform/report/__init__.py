@@ -4,6 +4,7 @@ Each form is a pure function from reports to text. Nothing here judges, and noth
 does. Only what leaves this package is named here.
 """
 
+from .html import render_html
 from .json_document import ReportFormatError, parse_json, render_json, render_rules
 from .junit import render_junit
 from .sarif import render_sarif
@@ -12,6 +13,7 @@ from .terminal import render_terminal
 __all__ = [
     "ReportFormatError",
     "parse_json",
+    "render_html",
     "render_json",
     "render_junit",
     "render_rules",
