@@ -34,6 +34,7 @@ class Command(NamedTuple):
 COMMANDS: Final = (
     Command("serve", "wsgix.cli.serve", "serve an application over HTTP/1.1"),
     Command("rules", "wsgix.cli.rules", "list the rules that the referee judges by, or show some of them"),
+    Command("report", "wsgix.cli.report", "show kept results again, as a table, a page or in another form"),
 )
 
 
