@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 KEYWORDS: Final = re.compile(
-    r"\b(must|should|may|shall|required?|requires|optional(?:ly)?|forbidden|prohibited|recommended|allowed|"
-    r"fatal error|violation|responsib(?:le|ility)|undefined|only to be|supposed|expected|never|always|"
-    r"necessary|has to|have to|need(?:s|ed)? to|can ?not|is up to)\b",
+    r"\b(must|should|shouldn't|may|shall|required?|requires|optional(?:ly)?|forbidden|prohibited|recommended|"
+    r"allowed|free to|fatal error|violation|responsib(?:le|ility)|undefined|only to be|supposed|expected|"
+    r"never|always|necessary|has to|have to|need(?:s|ed)? to|can ?not|is up to)\b",
     re.IGNORECASE,
 )
 
@@ -23,11 +23,14 @@ OPENING_WORDS: Final = 8
 # Not followed by a new sentence.
 _ABBREVIATIONS: Final = ("e.g.", "i.e.", "etc.", "vs.", "Section 4.", "Section 6.")
 
+_MARKER: Final = re.compile(r"^\s*(?:[*#]|\d+\.)\s+")
+"""What an item of a list begins with."""
+
 _TITLE: Final = re.compile(r"(?m)^(?P<title>\S[^\n]*)\n(?P<line>([=~-])\3{3,})$")
 
 
 class Candidate(NamedTuple):
-    """One sentence that holds a keyword.
+    """One sentence, and the keywords that it holds.
 
     Attributes:
         section: the title of the section, without its markup.
@@ -46,12 +49,16 @@ class Candidate(NamedTuple):
 
 def candidates(text: str) -> list[Candidate]:
     """List the candidates of a text in reStructuredText, in its order."""
+    return [sentence for sentence in sentences(text) if sentence.keywords]
+
+
+def sentences(text: str) -> list[Candidate]:
+    """List all sentences of a text in reStructuredText, with keywords or without."""
     return [
         Candidate(section, opening_of(sentence), digest_of(sentence), keywords_of(sentence), sentence)
         for section, body in _sections(text)
         for paragraph in _paragraphs(body)
         for sentence in _sentences(paragraph)
-        if KEYWORDS.search(sentence)
     ]
 
 
@@ -80,7 +87,7 @@ def _sections(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _paragraphs(body: str) -> Iterator[str]:
-    """Yield the paragraphs, list items and cells of a section; code is left out."""
+    """Yield the paragraphs, list items and cells of a section, their white space normalised, without code."""
     in_code_of: int | None = None
     for block in re.split(r"\n[ \t]*\n", body):
         lines = [line for line in block.split("\n") if line.strip() and not set(line.strip()) <= set("= ")]
@@ -91,9 +98,10 @@ def _paragraphs(body: str) -> Iterator[str]:
             continue
         in_code_of = None
         # A term of a definition list, or the first cell of a row, stands before what it is about.
-        joined = " ".join(re.sub(r"^\s*(?:[*#]|\d+\.)\s", "", line).strip() for line in lines)
+        joined = " ".join(" ".join(_MARKER.sub("", line) for line in lines).split())
         if joined.endswith("::"):
-            in_code_of = indent
+            marker = _MARKER.match(lines[0])
+            in_code_of = marker.end() if marker else indent
             joined = joined[:-1]
         yield joined
 

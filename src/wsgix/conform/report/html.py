@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from wsgix.conform.rule import Judgement, Level, Profile, Report, Rule, Verdict
 
-from .matrix import BANDS, Cell, cells_of, rules_of, tally
+from .matrix import BANDS, UNDECIDED, Cell, cells_of, rules_of, tally
 from .terminal import printable
 
 if TYPE_CHECKING:
@@ -138,8 +138,7 @@ def _subjects(columns: Sequence[_Column]) -> Iterator[str]:
         yield _number(sum(count for (_, verdict), count in counts.items() if verdict is Verdict.PASS))
         for band in BANDS[:-1]:
             yield _number(counts[band.weight, Verdict.FAIL], "some")
-        undecided = (Verdict.SETUP_FAILED, Verdict.HARNESS_FAILED, Verdict.DEPENDENCY_FAILED)
-        yield _number(sum(count for (_, verdict), count in counts.items() if verdict in undecided)) + "</tr>"
+        yield _number(sum(count for (_, verdict), count in counts.items() if verdict in UNDECIDED)) + "</tr>"
     yield "</tbody></table></div>"
 
 

@@ -27,8 +27,8 @@ PRECEDENCE: Final = (
     Verdict.NOT_APPLICABLE,
 )
 
-JUDGED: Final = frozenset({Verdict.PASS, Verdict.FAIL, Verdict.INFORMATION})
-"""The verdicts that tell something of the subject; the others tell why nothing is told."""
+UNDECIDED: Final = frozenset({Verdict.SETUP_FAILED, Verdict.HARNESS_FAILED, Verdict.DEPENDENCY_FAILED})
+"""The verdicts that leave it open whether the subject keeps the rule."""
 
 
 class Cell(NamedTuple):
