@@ -10,7 +10,7 @@ import pytest
 
 from tests.conform.report.made import HOSTILE, RULES, judge, make_rule
 from wsgix.conform.report import render_html
-from wsgix.conform.report.html import CHAPTER_NAMES, MARKS, MOST_BYTES
+from wsgix.conform.report.html import CHAPTER_NAMES, MARKS, MOST_BYTES, MOST_BYTES_OF_PASSES
 from wsgix.conform.rule import Evidence, Judgement, Level, Report, Side, Source, Subject, Verdict
 from wsgix.conform.rules import CHAPTERS
 
@@ -121,10 +121,10 @@ def test_only_a_web_address_becomes_a_link():
     assert "javascript:" not in render_html([report_of(Judgement(rule, Verdict.PASS))])
 
 
-def pre_of(data):
-    text = render_html([report_of(judge("E2", Verdict.FAIL, evidence=(Evidence(received=data),)))])
+def pre_of(data, verdict=Verdict.FAIL, **limits):
+    text = render_html([report_of(judge("E2", verdict, evidence=(Evidence(received=data),)))], **limits)
     (pre,) = re.findall(r"<pre>(.*?)</pre>", text, re.DOTALL)
-    return re.sub(r"</?span[^>]*>", "", pre)
+    return re.sub(r"</?i>", "", pre)
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,15 @@ def test_bytes_are_shown_as_they_went_over_the_wire(data, shown):
 
 
 def test_of_many_bytes_the_first_are_shown_and_the_others_counted():
-    shown = pre_of(b"a" * (MOST_BYTES + 7))
+    assert pre_of(b"a" * (MOST_BYTES + 7)) == "a" * MOST_BYTES + "\n… and 7 bytes more"
+    assert pre_of(b"aaaa", most_bytes=1) == "a\n… and 3 bytes more"
 
-    assert shown == "a" * MOST_BYTES + "\n… and 7 bytes more"
+
+def test_of_a_pass_fewer_bytes_are_shown():
+    shown = pre_of(b"a" * (MOST_BYTES_OF_PASSES + 7), Verdict.PASS)
+
+    assert shown == "a" * MOST_BYTES_OF_PASSES + "\n… and 7 bytes more"
+    assert pre_of(b"aaaa", Verdict.PASS, most_bytes_of_passes=2) == "aa\n… and 2 bytes more"
 
 
 def test_a_rule_with_several_judgements_shows_all_of_them(first_server):

@@ -19,10 +19,13 @@ from .matrix import BANDS, UNDECIDED, Cell, cells_of, rules_of, tally
 from .terminal import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 MOST_BYTES: Final = 4096
 """What is shown of the bytes of one direction; the JSON has all."""
+
+MOST_BYTES_OF_PASSES: Final = 1024
+"""The same where the rule was kept: pages of many subjects consist of these."""
 
 MANY_SUBJECTS: Final = 4
 """With more than these, the names above the columns stand upright."""
@@ -60,9 +63,23 @@ CHAPTER_NAMES: Final = {
 }
 
 
-def render_html(reports: Sequence[Report], title: str = "WSGI conformance") -> str:
-    """Return one HTML document; *title* heads it."""
-    columns = [_Column(report, f"s{number}") for number, report in enumerate(reports, 1)]
+def render_html(
+    reports: Sequence[Report],
+    title: str = "WSGI conformance",
+    *,
+    most_bytes: int = MOST_BYTES,
+    most_bytes_of_passes: int = MOST_BYTES_OF_PASSES,
+) -> str:
+    """Return one HTML document.
+
+    Args:
+        reports: what to show, a column each.
+        title: heads the page.
+        most_bytes: how many bytes of each direction to show as evidence.
+        most_bytes_of_passes: the same where the rule was kept.
+    """
+    limits = dict.fromkeys(Verdict, most_bytes) | {Verdict.PASS: most_bytes_of_passes}
+    columns = [_Column(report, f"s{number}", limits) for number, report in enumerate(reports, 1)]
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
@@ -91,11 +108,17 @@ def render_html(reports: Sequence[Report], title: str = "WSGI conformance") -> s
 
 
 class _Column:
-    """One subject of the matrix: its report, what its rules came to, and its part of every fragment name."""
+    """One subject of the matrix: its report and what its rules came to.
 
-    def __init__(self, report: Report, key: str) -> None:
+    Attributes:
+        key: its part of every fragment's name.
+        limits: how many bytes of evidence to show, by verdict.
+    """
+
+    def __init__(self, report: Report, key: str, limits: Mapping[Verdict, int]) -> None:
         self.report = report
         self.key = key
+        self.limits = limits
         self.cells = cells_of(report)
         self.name = _text(report.subject.name)
         self.version = _text(report.subject.version)
@@ -245,11 +268,11 @@ def _found(column: _Column, cell: Cell) -> Iterator[str]:
         f'<div id="{_fragment(column, cell)}">'
     )
     for judgement in cell.judgements:
-        yield from _judgement(judgement, cell)
+        yield from _judgement(judgement, cell, column.limits[judgement.verdict])
     yield "</div></details></div>"
 
 
-def _judgement(judgement: Judgement, cell: Cell) -> Iterator[str]:
+def _judgement(judgement: Judgement, cell: Cell, most_bytes: int) -> Iterator[str]:
     verdict = judgement.verdict.value if len(cell.judgements) > 1 else ""
     told = [
         ("verdict", verdict),
@@ -266,25 +289,26 @@ def _judgement(judgement: Judgement, cell: Cell) -> Iterator[str]:
             yield f"<p>{_text(evidence.note)}</p>"
         for label, data in (("Bytes sent", evidence.sent), ("Bytes seen", evidence.received)):
             if data:
-                yield f'<div class="bytes"><h4>{label} ({len(data)})</h4><pre>{_bytes(data)}</pre></div>'
+                shown = _bytes(data, most_bytes)
+                yield f'<div class="bytes"><h4>{label} ({len(data)})</h4><pre>{shown}</pre></div>'
     yield "</div>"
 
 
 _ODD: Final = re.compile(rb"\r\n|[^\x20-\x7e]")
 
 
-def _bytes(data: bytes) -> str:
+def _bytes(data: bytes, most: int) -> str:
     """Spell bytes for reading: ASCII as it is, line ends shown and kept, all else by number."""
     parts = []
-    shown = data[:MOST_BYTES]
+    shown = data[:most]
     end = 0
     for match in _ODD.finditer(shown):
         parts.append(escape(shown[end : match.start()].decode("ascii")))
         odd = match[0]
         name = {b"\r\n": "\\r\\n", b"\r": "\\r", b"\n": "\\n", b"\t": "\\t"}.get(odd) or f"\\x{odd[0]:02x}"
-        parts.append(f'<span class="odd">{name}</span>' + ("\n" if odd.endswith(b"\n") else ""))
+        parts.append(f"<i>{name}</i>" + ("\n" if odd.endswith(b"\n") else ""))
         end = match.end()
     parts.append(escape(shown[end:].decode("ascii")))
-    if len(data) > MOST_BYTES:
-        parts.append(f'\n<span class="odd">… and {len(data) - MOST_BYTES} bytes more</span>')
+    if len(data) > most:
+        parts.append(f"\n<i>… and {len(data) - most} bytes more</i>")
     return "".join(parts)
