@@ -1,5 +1,6 @@
 """`wsgix rules`: the list, a rule whole, the catalogue for other programs, what it says of unknown rules."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -107,6 +108,14 @@ def test_several_rules_are_shown_in_the_order_in_which_they_were_asked_for(catal
     assert main(["rules", "H12", "H3"]) == 0
     out = capsys.readouterr().out
     assert 0 < out.index("Nobody knows") < out.index("\n\nH3 status-has-reason\n\n")
+
+
+def test_a_slug_may_stand_for_a_rule_of_each_side(catalogue, capsys, monkeypatch):
+    twin = dataclasses.replace(LONGER, id="B1", slug=STATUS.slug)
+    monkeypatch.setattr(rules, "all_rules", lambda: (STATUS, twin))
+    assert main(["rules", STATUS.slug]) == 0
+    out = capsys.readouterr().out
+    assert 0 == out.index("H3 status-has-reason") < out.index("\n\nB1 status-has-reason")
 
 
 @pytest.mark.parametrize(

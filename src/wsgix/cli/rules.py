@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         CommandFailure: there is no such rule.
     """
-    rules = [_find(name) for name in options.ids] or list(all_rules())
+    rules = [rule for name in options.ids for rule in _find(name)] or list(all_rules())
     if options.json:
         put(render_rules(rules, __version__))
     elif options.ids:
@@ -50,17 +50,19 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _find(name: str) -> Rule:
-    names = {}
+def _find(name: str) -> list[Rule]:
+    """Return the rule with this ID, or those with this slug: two sides may share one."""
+    names: dict[str, list[Rule]] = {}
     for rule in all_rules():
-        names[rule.id] = names[rule.slug] = rule
-    rule_found = names.get(name) or names.get(name.upper()) or names.get(name.lower())
-    if rule_found is None:
+        names.setdefault(rule.id, []).append(rule)
+        names.setdefault(rule.slug, []).append(rule)
+    found = names.get(name.upper()) or names.get(name.lower())
+    if not found:
         near = difflib.get_close_matches(name.upper(), names, 5, 0.5)
         near += [one for one in difflib.get_close_matches(name.lower(), names, 5, 0.5) if one not in near]
         hint = f"; near are {', '.join(near[:5])}" if near else "; `wsgix rules` lists them"
         raise CommandFailure(f"there is no rule {name!r}{hint}", NOT_JUDGED)
-    return rule_found
+    return found
 
 
 def table(rules: Iterable[Rule]) -> str:
