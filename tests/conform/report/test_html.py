@@ -152,6 +152,15 @@ def test_of_a_pass_fewer_bytes_are_shown():
     assert pre_of(b"aaaa", Verdict.PASS, most_bytes_of_passes=2) == "aa\n… and 2 bytes more"
 
 
+def test_of_a_long_note_the_beginning_is_shown():
+    judgement = judge("E2", Verdict.PASS, evidence=(Evidence(note="a" * 207),))
+
+    assert "a" * 200 + "… and 7 characters more<" in render_html(
+        [report_of(judgement)], most_bytes_of_passes=0
+    )
+    assert "a" * 207 + "<" in render_html([report_of(judgement)])
+
+
 def test_a_rule_with_several_judgements_shows_all_of_them(first_server):
     text = render_html([first_server])
     found = text[text.index('id="R1-s1"') : text.index('id="C4"')]

@@ -27,6 +27,9 @@ MOST_BYTES: Final = 4096
 MOST_BYTES_OF_PASSES: Final = 1024
 """The same where the rule was kept: pages of many subjects consist of these."""
 
+LEAST_OF_A_NOTE: Final = 200
+"""So many characters of a note are shown, however few bytes are."""
+
 MANY_SUBJECTS: Final = 4
 """With more than these, the names above the columns stand upright."""
 
@@ -245,9 +248,8 @@ def _cell(rule: Rule, column: _Column, cell: Cell | None) -> str:
         return '<td><span class="mark not-judged"><span class="hidden">not judged</span></span></td>'
     label = f"{_text(rule.id)}, {column.name}: {cell.verdict.value}"
     return (
-        f'<td><a class="mark {_class(cell.verdict)}" href="#{_fragment(column, cell)}" title="{label}">'
-        f'<span aria-hidden="true">{MARKS[cell.verdict].sign}</span>'
-        f'<span class="hidden">{label}</span></a></td>'
+        f'<td><a class="mark {_class(cell.verdict)}" href="#{_fragment(column, cell)}" title="{label}" '
+        f'aria-label="{label}">{MARKS[cell.verdict].sign}</a></td>'
     )
 
 
@@ -286,12 +288,16 @@ def _judgement(judgement: Judgement, cell: Cell, most_bytes: int) -> Iterator[st
     yield f'<div class="judgement"><dl>{rows}</dl>'
     for evidence in judgement.evidence:
         if evidence.note:
-            yield f"<p>{_text(evidence.note)}</p>"
+            yield f"<p>{_note(evidence.note, max(most_bytes, LEAST_OF_A_NOTE))}</p>"
         for label, data in (("Bytes sent", evidence.sent), ("Bytes seen", evidence.received)):
             if data:
                 shown = _bytes(data, most_bytes)
                 yield f'<div class="bytes"><h4>{label} ({len(data)})</h4><pre>{shown}</pre></div>'
     yield "</div>"
+
+
+def _note(note: str, most: int) -> str:
+    return _text(note if len(note) <= most else f"{note[:most]}… and {len(note) - most} characters more")
 
 
 _ODD: Final = re.compile(rb"\r\n|[^\x20-\x7e]")
