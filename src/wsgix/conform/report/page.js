@@ -55,7 +55,7 @@
       if (node.tagName === "DETAILS") node.open = true;
     }
     const box = target.closest(".found") || target;
-    box.scrollIntoView({ block: "nearest" });
+    box.scrollIntoView({ block: "start" });
     const summary = box.querySelector("summary");
     if (summary) summary.focus({ preventScroll: true });
   };

@@ -92,13 +92,12 @@ class _Page:
         cells = cells_of(report).values()
         for group in GROUPS:
             chosen = [cell for cell in cells if cell.verdict is group.verdict]
-            # The heaviest first; among equals the catalogue's order stays.
-            chosen.sort(key=lambda cell: -cell.rule.level.weight)
             if not chosen:
                 continue
             self.lines += ["", self._styled(f"{group.heading} ({len(chosen)})", group.color)]
             if group.in_full:
-                for cell in chosen:
+                # The heaviest first; among equals the catalogue's order stays.
+                for cell in sorted(chosen, key=lambda cell: -cell.rule.level.weight):
                     self._cell(cell)
             else:
                 self._wrap(" ".join(cell.rule.id for cell in chosen), indent=2)
