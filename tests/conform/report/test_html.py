@@ -115,6 +115,15 @@ def test_nothing_that_a_subject_says_becomes_markup():
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
 
 
+def test_code_in_the_words_of_a_rule_is_set_as_code():
+    rule = make_rule("E2", "a", Level.MUST, says="It is `<b>` or `` a`b ``.", why="See `c`.")
+
+    text = render_html([report_of(Judgement(rule, Verdict.PASS))])
+
+    assert "It is <code>&lt;b&gt;</code> or <code>a`b</code>." in text
+    assert "<p>See <code>c</code>.</p>" in text
+
+
 def test_only_a_web_address_becomes_a_link():
     rule = make_rule("E2", "a", Level.MUST, source=Source("RFC 9112", "section 4", "javascript:alert(1)"))
 

@@ -135,6 +135,11 @@ def _text(text: str) -> str:
     return escape(printable(text))
 
 
+def _prose(text: str) -> str:
+    """Escape a text of the catalogue, in which `code` stands between one or more backticks."""
+    return re.sub(r"(`+) ?(.+?) ?\1(?!`)", r"<code>\2</code>", _text(text))
+
+
 def _class(verdict: Verdict) -> str:
     return verdict.value.replace(" ", "-")
 
@@ -228,10 +233,10 @@ def _rule(rule: Rule, columns: Sequence[_Column]) -> Iterator[str]:
     for column, cell in zip(columns, found, strict=True):
         yield _cell(rule, column, cell)
     yield f'</tr><tr class="words"><td colspan="{len(columns) + 1}"><details>'
-    yield f'<summary>{_text(rule.says)}</summary><div class="open" id="{_text(rule.id)}">'
+    yield f'<summary>{_prose(rule.says)}</summary><div class="open" id="{_text(rule.id)}">'
     if rule.quote:
         yield f"<blockquote>{_text(rule.quote)}</blockquote>"
-    yield f"<p>{_text(rule.why)}</p>"
+    yield f"<p>{_prose(rule.why)}</p>"
     source = _text(str(rule.source))
     if re.match(r"https?://", rule.source.url):
         source = f'<a href="{_text(rule.source.url)}" rel="noreferrer">{source}</a>'
