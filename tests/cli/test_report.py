@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conform.report.made import judge
+from tests.conform.report.made import RULES, judge
 from wsgix.cli import main
-from wsgix.conform.report import parse_json, render_json
+from wsgix.conform.report import json_document, parse_json, render_json
 from wsgix.conform.rule import Report, Side, Subject, Verdict
 
 
@@ -17,6 +17,7 @@ from wsgix.conform.rule import Report, Side, Subject, Verdict
 def kept(tmp_path, monkeypatch):
     """Two files of results: one subject broke a SHOULD, the other broke nothing."""
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(json_document, "all_rules", lambda: tuple(RULES.values()))
     bad = Report(Subject("alpha", Side.SERVER, "1.0"), (judge("E10", Verdict.FAIL, seen="this"),))
     good = Report(Subject("beta", Side.SERVER), (judge("E2", Verdict.PASS),))
     paths = tmp_path / "bad.json", tmp_path / "good.json"
