@@ -4,7 +4,7 @@ import json
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsgix.conform.report import (
@@ -84,6 +84,7 @@ def reports(draw):
     return draw(st.lists(report, max_size=2))
 
 
+@settings(max_examples=50)
 @given(reports())
 def test_json_is_read_again_and_written_the_same(given):
     text = render_json(given)
@@ -92,6 +93,7 @@ def test_json_is_read_again_and_written_the_same(given):
     assert render_json(parse_json(text)) == text
 
 
+@settings(max_examples=50)
 @given(reports())
 def test_junit_is_xml_that_counts_right(given):
     root = ElementTree.fromstring(render_junit(given).encode("utf-8"))
@@ -99,6 +101,7 @@ def test_junit_is_xml_that_counts_right(given):
     assert root.get("tests") == str(sum(1 for _ in root.iter("testcase")))
 
 
+@settings(max_examples=50)
 @given(reports())
 def test_sarif_is_json(given):
     document = json.loads(render_sarif(given, "/srv"))
@@ -118,6 +121,7 @@ class _Page(HTMLParser):
         self.handlers += [name for name, _ in attributes if name.startswith("on")]
 
 
+@settings(max_examples=50)
 @given(reports(), words)
 def test_html_has_no_markup_but_its_own(given, title):
     text = render_html(given, title)
@@ -134,6 +138,7 @@ def test_html_has_no_markup_but_its_own(given, title):
     assert page.handlers == []
 
 
+@settings(max_examples=50)
 @given(reports(), st.integers(0, 120), st.booleans())
 def test_a_terminal_gets_lines_and_colours_and_nothing_else(given, width, color):
     text = render_terminal(given, color=color, width=width)
