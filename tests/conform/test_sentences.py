@@ -6,6 +6,8 @@ checkout, or where PEP_3333 says, the data is held against it; all else is teste
 
 import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -129,6 +131,21 @@ def test_candidates_are_the_sentences_with_a_keyword():
         ("First Title", "Name Value ``a`` May be empty.", ("may",)),
         ("Second", "This is a fatal error!", ("fatal error",)),
     ]
+
+
+def test_the_script_prints_them_below_their_sections(tmp_path):
+    path = tmp_path / "pep.rst"
+    path.write_text(SAMPLE, encoding="utf-8")
+    script = ROOT / "tools" / "normative_sentences.py"
+
+    done = subprocess.run([sys.executable, script, path], capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("\nFirst Title\n  ")
+    assert re.search(
+        r"(?m)^\nSecond\n  [0-9a-f]{8}  This is a fatal error!  \[fatal error\]\n\Z", done.stdout
+    )
+    assert subprocess.run([sys.executable, script], capture_output=True).returncode == 2
 
 
 def test_a_digest_does_not_depend_on_where_lines_are_broken():
