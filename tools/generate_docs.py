@@ -1,16 +1,20 @@
-"""Writes the documents that are made from tables of the source: docs/settings.md from `facts.settings`.
+"""Writes the documents that are made from tables of the source.
+
+docs/settings.md is made from `facts.settings`, docs/rules/ from the catalogue of the referee.
 
 `python tools/generate_docs.py` writes them; with `--check` it writes nothing, and fails if one is not what it
 would write.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
+
+from rule_documents import FOLDER, rule_documents  # noqa: E402
 
 from wsgix.facts.settings import SETTINGS, Kind, Section, Setting  # noqa: E402
 from wsgix.server.settings import option_of  # noqa: E402
@@ -114,20 +118,32 @@ def values(row: Setting) -> str:
     return VALUES[row.kind]
 
 
-DOCUMENTS: Final[Mapping[str, Callable[[], str]]] = {"docs/settings.md": settings_document}
+def documents() -> dict[str, str]:
+    """Return the text of each document, by its path in the project."""
+    return {"docs/settings.md": settings_document(), **rule_documents()}
 
 
 def main(arguments: list[str]) -> int:
     """Write the documents, or compare them; 0 when they are as they should be."""
-    status = 0
-    for name, make in DOCUMENTS.items():
-        path, text = ROOT / name, make()
-        if arguments != ["--check"]:
-            path.write_text(text, encoding="utf-8")
-        elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            print(f"{name} is not what its tables say; run python tools/generate_docs.py")
-            status = 1
-    return status
+    made = documents()
+    # All that lies in the folder of the rules was made here once; a page may have lost its rule.
+    left_over = [path for path in (ROOT / FOLDER).glob("*") if path.relative_to(ROOT).as_posix() not in made]
+    if arguments != ["--check"]:
+        (ROOT / FOLDER).mkdir(exist_ok=True)
+        for name, text in made.items():
+            (ROOT / name).write_text(text, encoding="utf-8")
+        for path in left_over:
+            path.unlink()
+        return 0
+    faults = [name for name, text in made.items() if _content(ROOT / name) != text]
+    faults += [path.relative_to(ROOT).as_posix() for path in left_over]
+    for name in faults:
+        print(f"{name} is not what its tables say; run python tools/generate_docs.py")
+    return 1 if faults else 0
+
+
+def _content(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
 
 
 if __name__ == "__main__":

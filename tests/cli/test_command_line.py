@@ -3,13 +3,17 @@
 That is always one line, and the exit code tells what kind of fault it is.
 """
 
+import importlib
 import re
 import socket
+import subprocess
+import sys
 
 import pytest
 
 from tests.serving import run_wsgix, serving
 from wsgix import __version__
+from wsgix.cli import COMMANDS
 from wsgix.facts.settings import SETTINGS, Kind
 
 
@@ -164,3 +168,41 @@ def test_an_application_that_cannot_be_loaded_leaves_no_socket_behind(tmp_path):
     path = tmp_path / "socket"
     fault_of("serve", "nowhere_at_all", f"--bind=unix:{path}", code=4)
     assert not path.exists()
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """Run the command in a process of its own; return the names of all modules that it loaded."""
+    source = (
+        "import sys\n"
+        "from wsgix.cli import main\n"
+        "try:\n"
+        "    main(sys.argv[1:])\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "print(*sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", source, *arguments], capture_output=True, timeout=60)
+    return set(done.stderr.decode().split())
+
+
+def test_each_command_has_a_module_that_configures_and_runs_it():
+    for command in COMMANDS:
+        module = importlib.import_module(command.module)
+        assert callable(module.configure)
+        assert callable(module.run)
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_a_command_loads_the_server_or_the_referee_but_never_both(command):
+    loaded = modules_after(command, "--help")
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("wsgix.")}
+    assert rooms & {"server", "wire", "core", "conform"}
+    if command == "serve":
+        assert "conform" not in rooms
+    else:
+        assert rooms <= {"cli", "conform", "facts", "types"}
+
+
+def test_help_loads_neither():
+    rooms = {name.split(".")[1] for name in modules_after("--help") if name.startswith("wsgix.")}
+    assert rooms == {"cli"}

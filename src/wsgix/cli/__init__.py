@@ -1,26 +1,41 @@
 """The command line: one file a command, found by its name.
 
-Whatever is wrong is one clear line on standard error. Exit codes are gunicorn's: 1 for a configuration that
-cannot be served, 4 for an application that cannot be loaded; argparse's 2 for a command line that cannot be
-read.
+`COMMANDS` is all that is known of a command before its name was read: its module is imported only then, so
+that the server does not load the referee, nor the referee the server. Such a module exports
+`configure(parser)`, which adds its arguments, and `run(options)`, which returns the exit status.
+
+Whatever is wrong is one clear line on standard error. 2 is the exit status for a command line that cannot be
+read, as argparse has it; a command has its own for the rest.
 """
 
 import argparse
+import importlib
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from wsgix import __version__
-from wsgix.cli import serve
-from wsgix.cli.application import ApplicationError
-from wsgix.server.settings import ConfigurationError
+from wsgix.cli.failure import CommandFailure
 
-CONFIGURATION_FAULT: Final = 1
 COMMAND_LINE_FAULT: Final = 2
-APPLICATION_FAULT: Final = 4
 _INTERRUPTED: Final = 128 + signal.SIGINT
 """What a shell reports for a process that Ctrl-C ended."""
+
+
+class Command(NamedTuple):
+    """One command: its name, the module that has it, and what it does in a few words."""
+
+    name: str
+    module: str
+    summary: str
+
+
+COMMANDS: Final = (
+    Command("serve", "wsgix.cli.serve", "serve an application over HTTP/1.1"),
+    Command("rules", "wsgix.cli.rules", "list the rules that the referee judges by, or show some of them"),
+    Command("report", "wsgix.cli.report", "show kept results again, as a table, a page or in another form"),
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -31,22 +46,39 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command in *arguments* (default: of this process); return the exit code."""
-    parser = _Parser(prog="wsgix", description="Serve WSGI applications.", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"wsgix {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    serve.add_to(commands)
-    options, unknown = parser.parse_known_args(arguments)
+    """Run the command in *arguments* (default: of this process); return the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    options, unknown = _parser(_named(given)).parse_known_args(given)
     if unknown:
         options.parser.error(f"there is no option or argument {' '.join(unknown)}")
     try:
-        options.run(options)
-    except ConfigurationError as error:
-        print(f"wsgix: {error}", file=sys.stderr)
-        return CONFIGURATION_FAULT
-    except ApplicationError as error:
-        print(f"wsgix: {error}", file=sys.stderr)
-        return APPLICATION_FAULT
-    except KeyboardInterrupt:  # while the application was loaded; once it is served, a signal is its end
+        status: int = options.run(options)
+    except CommandFailure as failure:
+        print(f"wsgix: {failure}", file=sys.stderr)
+        return failure.exit_status
+    except KeyboardInterrupt:  # a server turns the signal into its regular end; this is before it serves
         return _INTERRUPTED
-    return 0
+    return status
+
+
+def _named(arguments: Sequence[str]) -> str:
+    """Return the command's name: no option before it takes a value, so it is the first that is no option."""
+    return next((argument for argument in arguments if not argument.startswith("-")), "")
+
+
+def _parser(name: str) -> _Parser:
+    """Make the parser of all commands, in which only the one called *name* has its arguments."""
+    parser = _Parser(
+        prog="wsgix",
+        description="Serve WSGI applications, and judge them and their servers.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"wsgix {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        subparser = commands.add_parser(command.name, help=command.summary, allow_abbrev=False)
+        if command.name == name:
+            module = importlib.import_module(command.module)
+            module.configure(subparser)
+            subparser.set_defaults(run=module.run, parser=subparser)
+    return parser

@@ -15,14 +15,22 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Final
 
+from wsgix.cli.failure import CommandFailure
+
 DEFAULT_NAMES: Final = ("app", "application")
 
 _MISSING: Final = object()
 _FACTORY_CALL: Final = re.compile(r"(.+?)\(\)")
 
 
-class ApplicationError(Exception):
+APPLICATION_FAULT: Final = 4
+
+
+class ApplicationError(CommandFailure):
     """The application cannot be loaded; the message is for the person who named it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, APPLICATION_FAULT)
 
 
 def load_application(name: str) -> Any:

@@ -1,12 +1,17 @@
-"""`wsgix serve`: serve an application until SIGTERM or SIGINT."""
+"""`wsgix serve`: serve an application until SIGTERM or SIGINT.
+
+Exit statuses are gunicorn's: 1 for a configuration that cannot be served, 4 for an application that cannot be
+loaded.
+"""
 
 import argparse
 import contextlib
 import os
 import sys
-from typing import Any
+from typing import Final
 
 from wsgix.cli.application import DEFAULT_NAMES, load_application
+from wsgix.cli.failure import CommandFailure
 from wsgix.facts.settings import METAVARS, SETTINGS, Kind, Section, Setting
 from wsgix.server.embedded import serve_listeners
 from wsgix.server.error_log import (
@@ -15,18 +20,17 @@ from wsgix.server.error_log import (
     log_to_standard_error,
 )
 from wsgix.server.listeners import close_listeners, inherited_addresses, open_listeners
-from wsgix.server.settings import Settings, make_settings, option_of, variable_of
+from wsgix.server.settings import ConfigurationError, Settings, make_settings, option_of, variable_of
+
+CONFIGURATION_FAULT: Final = 1
 
 
-def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add the command and its options, one for each row of `facts.settings`."""
-    parser = commands.add_parser(
-        "serve",
-        help="serve an application over HTTP/1.1",
-        usage="%(prog)s [OPTION ...] APPLICATION",
-        description="Serve a WSGI application over HTTP/1.1 until SIGTERM or SIGINT. Each option can also be "
-        "given as an environment variable, as in WSGIX_THREADS=8; the command line wins.",
-        allow_abbrev=False,
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options, one for each row of `facts.settings`."""
+    parser.usage = "%(prog)s [OPTION ...] APPLICATION"
+    parser.description = (
+        "Serve a WSGI application over HTTP/1.1 until SIGTERM or SIGINT. Each option can also be "
+        "given as an environment variable, as in WSGIX_THREADS=8; the command line wins."
     )
     parser.add_argument(
         "application",
@@ -39,7 +43,6 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
         for row in SETTINGS:
             if row.section is section:
                 _add_option(group, row)
-    parser.set_defaults(run=run, parser=parser)
 
 
 def _add_option(group: argparse._ArgumentGroup, row: Setting) -> None:
@@ -57,14 +60,21 @@ def _add_option(group: argparse._ArgumentGroup, row: Setting) -> None:
         group.add_argument(flag, dest=row.name, action=action, metavar=METAVARS[row.kind], help=text)
 
 
-def run(options: argparse.Namespace) -> None:
-    """Check the settings, open the addresses, load the application, serve.
+def run(options: argparse.Namespace) -> int:
+    """Check the settings, open the addresses, load the application, serve; return 0 at its end.
 
     Raises:
-        wsgix.server.settings.ConfigurationError: a setting is wrong or an address cannot be had.
-        wsgix.cli.application.ApplicationError: the application cannot be loaded.
+        CommandFailure: a setting is wrong or an address cannot be had, or the application cannot be loaded.
     """
     ensure_standard_streams()
+    try:
+        _serve(options)
+    except ConfigurationError as error:
+        raise CommandFailure(str(error), CONFIGURATION_FAULT) from None
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> None:
     settings = _settings(options)
     log_to_standard_error(settings.log_level)
     listeners = open_listeners(settings.bind, settings.socket_options)
