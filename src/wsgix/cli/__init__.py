@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from wsgix import __version__
-from wsgix.cli import serve
+from wsgix.cli import probe, serve
 from wsgix.cli.application import ApplicationError
+from wsgix.cli.failure import CommandFailure
 from wsgix.server.settings import ConfigurationError
 
 CONFIGURATION_FAULT: Final = 1
@@ -36,11 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"wsgix {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     serve.add_to(commands)
+    judging = commands.add_parser(
+        "probe", help="judge WSGI servers by the rules of PEP 3333", allow_abbrev=False
+    )
+    probe.configure(judging)
+    judging.set_defaults(run=probe.run, parser=judging)
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         options.parser.error(f"there is no option or argument {' '.join(unknown)}")
     try:
-        options.run(options)
+        status: int | None = options.run(options)
+    except CommandFailure as failure:
+        print(f"wsgix: {failure}", file=sys.stderr)
+        return failure.exit_status
     except ConfigurationError as error:
         print(f"wsgix: {error}", file=sys.stderr)
         return CONFIGURATION_FAULT
@@ -49,4 +58,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return APPLICATION_FAULT
     except KeyboardInterrupt:  # while the application was loaded; once it is served, a signal is its end
         return _INTERRUPTED
-    return 0
+    return status or 0
