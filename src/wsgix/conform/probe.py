@@ -33,7 +33,7 @@ JOBS: Final = 4
 TIMEOUT: Final = 2.5
 _OVERLAP: Final = 0.8
 _HELD_UP: Final = (Verdict.FAIL, Verdict.SETUP_FAILED)
-_LETTERS: Final = "E"
+_LETTERS: Final = "ESRCPX"
 """The chapters whose rules bind servers."""
 
 

@@ -102,6 +102,8 @@ class Client:
         self.target = target
         self.timeout = timeout
         """Seconds for each single wait."""
+        self.soon = 0.4 * timeout
+        """Seconds for what a server does at once, but after its response: closing, logging."""
         self.token = uuid.uuid4().hex[:12]
         self._connections: list[Connection] = []
 
@@ -209,13 +211,21 @@ class Client:
 
     def wait_for_note(self, note: str, seconds: float | None = None) -> dict[str, Any] | None:
         """Wait until there is a note of this name; return it, or None if there is none in time."""
-        end = time.monotonic() + (self.timeout if seconds is None else seconds)
-        while True:
-            if found := self.noted(note):
-                return found[0]
+        self.wait_until(lambda: bool(self.noted(note)), self.timeout if seconds is None else seconds)
+        return next(iter(self.noted(note)), None)
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until the condition holds; return whether it does in time."""
+        end = time.monotonic() + seconds
+        while not condition():
             if time.monotonic() > end:
-                return None
+                return False
             time.sleep(_POLL)
+        return True
+
+    def has_output(self, text: str) -> bool:
+        """Tell whether the server has written this text to its output."""
+        return self.target.output is not None and text in self.target.output()
 
     def release(self, name: str) -> None:
         """Let the held step go on."""

@@ -206,6 +206,11 @@ class Connection:
         return not self.unread
 
     @property
+    def ended(self) -> bool:
+        """Whether the server was seen to have ended the connection."""
+        return self._ended
+
+    @property
     def unread(self) -> bytes:
         """What came and belongs to no response that was read."""
         return bytes(self.received[self._position :])

@@ -434,8 +434,8 @@ class Reference:
             return False
 
     def finish(self):
-        if not self.started:
-            raise AssertionError("start_response was not called")
+        if not self.status:
+            raise AssertionError("there is no head")
         if not self.head_sent:
             self.send_head(length=0)
         if self.has_content() and self.chunked:
@@ -535,8 +535,8 @@ class Reference:
         self.transmit("\r\n".join(lines).encode("latin-1"))
 
     def send_block(self, block, *, last):
-        if not self.started:
-            raise AssertionError("start_response was not called")
+        if not self.status:
+            raise AssertionError("there is no head")
         if not block:
             return
         if not self.head_sent:

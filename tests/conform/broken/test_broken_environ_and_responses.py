@@ -1,0 +1,10 @@
+"""The referee is refereed: a broken server is caught by exactly its own rule. Chapters E, S, R."""
+
+import pytest
+
+from tests.conform.broken.judging import assert_caught_by_its_own_rule_only, broken
+
+
+@pytest.mark.parametrize(("rule_id", "example"), broken("ESR"))
+def test_a_broken_server_is_caught_by_its_own_rule_only(judging, rule_id, example):
+    assert_caught_by_its_own_rule_only(judging, rule_id, example)
