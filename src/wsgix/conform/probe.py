@@ -148,11 +148,13 @@ class _Run:
             if verdict is Verdict.NOT_APPLICABLE:
                 return Judgement(rule, verdict, f"as with {name}: {self.found[name].seen}", case=case.name)
             if verdict not in (Verdict.PASS, Verdict.INFORMATION):
-                other = self.every[name][0].id
+                seen = self.found[name].seen
+                if verdict is not Verdict.DEPENDENCY_FAILED:  # of a chain, the first link is what matters
+                    seen = f"{name} ({self.every[name][0].id}) did not pass: {seen}"
                 return Judgement(
                     rule,
                     Verdict.DEPENDENCY_FAILED,
-                    f"{name} ({other}) did not pass: {self.found[name].seen}",
+                    seen,
                     case.wanted,
                     case.name,
                 )
@@ -176,7 +178,7 @@ class _Run:
 
     def _repeat(self, together: Sequence[Case]) -> None:
         """Ask once more, alone, what failed beside others; start a server anew that ended meanwhile."""
-        ended = self.launched is not None and self.launched.ended()
+        ended = self.launched is not None and self.launched.gone()
         if not together and not ended:
             return
         for case in self._in_order([case for _, case in self.pairs]):
@@ -184,20 +186,24 @@ class _Run:
             again = before.verdict in _HELD_UP or before.verdict is Verdict.DEPENDENCY_FAILED
             if not again or (case.alone and not ended):
                 continue
-            if self.launched is not None and self.launched.ended():
-                self.launched.restart()
+            self._revive()
             after = self._ask(case)
-            if self.launched is not None and self.launched.ended():
+            if self.launched is not None and self.launched.gone():
                 after = replace(
-                    after, verdict=Verdict.FAIL, seen=f"the server ended: {self.launched.epitaph()}"
+                    after, verdict=Verdict.FAIL, seen=f"the server is gone: {self.launched.epitaph()}"
                 )
             elif before.verdict is Verdict.FAIL and after.verdict is Verdict.PASS:
                 after = replace(
                     after, seen=f"{after.seen} (beside other requests once: {before.seen})".strip()
                 )
             self.found[case.name] = after
-        if self.launched is not None and self.launched.ended():
+        self._revive()
+
+    def _revive(self) -> None:
+        """Start the server again if it has ended."""
+        if self.launched is not None and self.launched.gone():
             self.launched.restart()
+            self.target = replace(self.target, address=("127.0.0.1", self.launched.port))
 
 
 def judge(target: Target, options: Options, launched: Launched | None = None) -> list[Judgement]:

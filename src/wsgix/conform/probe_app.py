@@ -266,7 +266,8 @@ def use_input(request: Request) -> Any:
     """Take the steps on wsgi.input; answer with what each gave.
 
     `call=METHOD` or `call=METHOD:ARGUMENT`; `iter` lists the stream by iterating; `pieces:N` reads pieces
-    of N bytes until one is empty and gives the list; `note=WORD` notes. The stream is never closed.
+    of N bytes until one is empty and gives the list, `all:N` likewise joined, `exactly:N` N bytes in all.
+    `has=NAME` tells whether there is such an attribute; `note=WORD` notes. The stream is never closed.
     """
     stream = request.environ["wsgi.input"]
     found = []
@@ -276,6 +277,8 @@ def use_input(request: Request) -> Any:
         elif step == "hold":
             request.notes.add("holding")
             request.notes.hold("hold", float(value or 1))
+        elif step == "has":
+            found.append(attempt(hasattr, stream, value))
         elif step == "call":
             method, colon, argument = value.partition(":")
             number = (int(argument),) if colon else ()
@@ -289,6 +292,12 @@ def call_input(stream: Any, method: str, number: tuple[int, ...]) -> Any:
         return list(stream)
     if method == "pieces":
         return [*iter(lambda: stream.read(*number), b"")]
+    if method == "exactly":
+        pieces, left = [], number[0]
+        while left and (piece := stream.read(left)):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
     if method == "all":
         return b"".join(iter(lambda: stream.read(*number), b""))
     return getattr(stream, method)(*number)

@@ -264,14 +264,12 @@ class Launched:
         version: the server's, "" if it is not known.
     """
 
-    def __init__(
-        self, command: list[str], folder: Path, port: int, version: str, environment: dict[str, str]
-    ):
+    def __init__(self, command: list[str], folder: Path, version: str, environment: dict[str, str]) -> None:
         self._command = command
         self._folder = folder
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = port
+        self.port = 0
         self.version = version
 
     def __enter__(self) -> Self:
@@ -284,15 +282,17 @@ class Launched:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> None:
-        """Start it, and wait until it accepts connections.
+        """Start it on a port that is free, and wait until it accepts connections.
 
         Raises:
             LaunchError: it does not.
         """
+        self.port = free_port()
+        command = [word.replace("{port}", str(self.port)) for word in self._command]
         with open(self._folder / "output", "ab") as output:
             try:
                 self._process = subprocess.Popen(
-                    self._command,
+                    command,
                     cwd=self._folder,
                     env=self._environment,
                     stdin=subprocess.DEVNULL,
@@ -301,7 +301,7 @@ class Launched:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise LaunchError(f"{self._command[0]} cannot be run: {error.strerror}") from None
+                raise LaunchError(f"{command[0]} cannot be run: {error.strerror}") from None
         end = time.monotonic() + _START
         while not self._accepts():
             if self.ended():
@@ -318,7 +318,7 @@ class Launched:
         return False
 
     def restart(self) -> None:
-        """Start it again after it ended."""
+        """Start it again after it ended, on another port: the old one may still be taken for a while."""
         self.stop()
         with contextlib.suppress(LaunchError):  # the cases find that nobody answers
             self.start()
@@ -327,11 +327,15 @@ class Launched:
         """Tell whether the process that was started has ended."""
         return self._process is None or self._process.poll() is not None
 
+    def gone(self) -> bool:
+        """Tell whether it has ended, or accepts no connection any more."""
+        return self.ended() or not self._accepts()
+
     def epitaph(self) -> str:
         """Tell in a few words how it ended."""
         code = None if self._process is None else self._process.poll()
         if code is None:
-            return "it runs"
+            return "it runs, and accepts no connection"
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
 
     def output(self) -> str:
@@ -397,7 +401,6 @@ def launch(what: Server | str, python: str | None = None) -> Launched:
         if not words:
             raise LaunchError("the command is empty")
     folder = Path(tempfile.mkdtemp(prefix="wsgix-probe-"))
-    port = free_port()
     shutil.copyfile(_HERE / "probe_app.py", folder / f"{APPLICATION}.py")
     (folder / "notes").mkdir()
     filled = {
@@ -407,7 +410,6 @@ def launch(what: Server | str, python: str | None = None) -> Launched:
         "{launch}": str(_HERE / "probe_launch.py"),
         "{folder}": str(folder),
         "{host}": HOST,
-        "{port}": str(port),
         "{app}": f"{APPLICATION}:app",
         "{module}": APPLICATION,
         "{attribute}": "app",
@@ -426,7 +428,7 @@ def launch(what: Server | str, python: str | None = None) -> Launched:
         "WSGI_PROBE_SIGN": "\u20ac",
         "HTTP_X_FROM_SYSTEM": "yes",
     }
-    launched = Launched(words, folder, port, version, environment)
+    launched = Launched(words, folder, version, environment)
     try:
         launched.start()
     except LaunchError:

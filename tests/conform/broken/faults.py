@@ -21,7 +21,7 @@ def transmit(self, data):
         """
 def call(self, environ):
     super().call(environ)
-    if not isinstance(self.result, (list, tuple)) and not hasattr(self.result, "file"):
+    if type(self.result) not in (list, tuple, FileWrapper):
         self.result = iter(self.result)
 """,
     ),
@@ -90,8 +90,9 @@ def transmit(self, data):
         self.let_go()
 
 def let_go(self):
-    kept, self.kept = self.kept, b""
-    super().transmit(kept)
+    kept, self.kept = getattr(self, "kept", b""), b""
+    if kept:
+        super().transmit(kept)
 
 def write(self, data):
     super().write(data)
@@ -99,8 +100,7 @@ def write(self, data):
 
 def invite(self):
     super().invite()
-    if getattr(self, "kept", b""):
-        self.let_go()
+    self.let_go()
 
 def finish(self):
     super().finish()

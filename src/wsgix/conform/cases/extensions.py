@@ -83,7 +83,7 @@ def a_pipe_will_do(client: Client) -> None:
     send_file(client, "file-pipe")
 
 
-@CASES.of("X4", "a-file-will-do", "head-has-no-content")
+@CASES.of("X4", "a-file-will-do", "head-has-no-content", "head-has-no-chunks")
 def a_file_for_head_will_do(client: Client) -> None:
     """For HEAD a file is not sent."""
     connection = client.connect()

@@ -34,6 +34,15 @@ def response_has_a_date(client: Client) -> None:
         raise Failed(f"there are {len(dates)}")
 
 
+@CASES.of("P1", "response-has-a-date")
+def given_date_is_the_only_one(client: Client) -> None:
+    """Where the application gives a Date, there is one."""
+    date = "header=Date: Sun, 06 Nov 1994 08:49:37 GMT"
+    dates = client.do(date, "start=200 OK", "return=list", "block=hello").values("Date")
+    if len(dates) != 1:
+        raise Failed(f"there are {len(dates)}: {'; '.join(dates)}")
+
+
 @CASES.of("P2", "response-has-a-date")
 def date_is_true(client: Client) -> str:
     """Date has the form Sun, 06 Nov 1994 08:49:37 GMT, and is not a day off."""
@@ -46,35 +55,43 @@ def date_is_true(client: Client) -> str:
     return value
 
 
-def expect_no_content(client: Client, *steps: str, method: str = "GET", status: int = 200) -> None:
-    """Fail if anything follows the head of the response."""
+def expect_no_content(client: Client, *steps: str, method: str = "GET", status: int = 200) -> str:
+    """Fail if anything follows the head of the response.
+
+    An error instead of a response with status 204 or 304 that has content is no breach of this.
+    """
     connection = client.connect()
     connection.send(client.request(client.path("do", *steps), method=method))
     response = connection.read_response(method)
+    if response.status >= 500 and method != "HEAD":
+        return f"it is refused: the response is {response}"
     if response.status != status:
         raise Failed(f"the response is {response}", f"a response with status {status}")
     connection.is_ended(_INVITATION)
     if connection.unread:
         raise Failed(f"the head is followed by {connection.unread[:60]!r}")
+    return "nothing follows the head"
 
 
 @CASES.of("P3")
-def head_has_no_content(client: Client) -> None:
+def head_has_no_content(client: Client) -> str:
     """The response to HEAD has no content, when the application returns some with its length."""
     steps = ("header=Content-Length: 5", "start=200 OK", "return=list", "block=hello")
-    expect_no_content(client, *steps, method="HEAD")
+    return expect_no_content(client, *steps, method="HEAD")
 
 
 @CASES.of("P3")
-def head_has_no_chunks(client: Client) -> None:
+def head_has_no_chunks(client: Client) -> str:
     """The response to HEAD has no content, when the application returns a generator."""
-    expect_no_content(client, "start=200 OK", "return=generator", "block=hello", "block=again", method="HEAD")
+    return expect_no_content(
+        client, "start=200 OK", "return=generator", "block=hello", "block=again", method="HEAD"
+    )
 
 
 @CASES.of("P3", "write-is-returned")
-def head_has_nothing_written(client: Client) -> None:
+def head_has_nothing_written(client: Client) -> str:
     """The response to HEAD has no content, when the application calls write."""
-    expect_no_content(client, "start=200 OK", "write=hello", "return=list", method="HEAD")
+    return expect_no_content(client, "start=200 OK", "write=hello", "return=list", method="HEAD")
 
 
 @CASES.of("P4", "head-has-no-content")
@@ -90,21 +107,21 @@ def head_has_the_length_of_get(client: Client) -> str:
 
 
 @CASES.of("P5")
-def status_204_has_no_content(client: Client) -> None:
+def status_204_has_no_content(client: Client) -> str:
     """A response with status 204 has no content, when the application returns some."""
-    expect_no_content(client, "start=204 No Content", "return=list", "block=hello", status=204)
+    return expect_no_content(client, "start=204 No Content", "return=list", "block=hello", status=204)
 
 
 @CASES.of("P5")
-def status_304_has_no_content(client: Client) -> None:
+def status_304_has_no_content(client: Client) -> str:
     """A response with status 304 has no content, when the application returns some."""
-    expect_no_content(client, "start=304 Not Modified", "return=generator", "block=hello", status=304)
+    return expect_no_content(client, "start=304 Not Modified", "return=generator", "block=hello", status=304)
 
 
 @CASES.of("P5", "empty-list-is-an-empty-response")
-def empty_204_has_no_content(client: Client) -> None:
+def empty_204_has_no_content(client: Client) -> str:
     """A response with status 204 and an empty result has no last chunk."""
-    expect_no_content(client, "start=204 No Content", "return=generator", status=204)
+    return expect_no_content(client, "start=204 No Content", "return=generator", status=204)
 
 
 @CASES.of("P6", "empty-list-is-an-empty-response")
@@ -158,6 +175,9 @@ def expect_is_answered_at_once(client: Client) -> str:
     """A 100, or the final response, comes while the content is still to be sent."""
     connection, came = invited(client)
     if not came:
+        connection.send(b"hello")
+        if connection.read_response("POST").version == "1.0":
+            raise NotApplicable("the server speaks HTTP/1.0")
         raise Failed(f"nothing came for {_INVITATION:g} s")
     head = connection.read_head()
     if head.status == 100:
@@ -189,8 +209,20 @@ def connection_goes_on(client: Client) -> str:
     response = connection.read_response()
     if response.closes:
         return f"the response says that the connection ends (HTTP/{response.version})"
-    expect_next(client, connection)
+    try:
+        expect_next(client, connection)
+    except Information as seen:
+        raise Failed(seen.seen) from None
     return "it goes on"
+
+
+@CASES.of("P10", "connection-goes-on")
+def connection_goes_on_after_a_length(client: Client) -> str:
+    """It does so too after a response with Content-Length, which could be read without the end."""
+    try:
+        return stays_in_step(client, "header=Content-Length: 5", *_FIRST)
+    except Information as seen:
+        raise Failed(seen.seen) from None
 
 
 @CASES.of("P11")
@@ -239,6 +271,8 @@ def expect_next(client: Client, connection: Connection) -> None:
     try:
         response = connection.read_response()
     except NoAnswer as fault:
+        if connection.ended:
+            raise Information("the connection ends, and the response did not say so") from None
         raise Failed(f"the next request gets no response: {fault}") from None
     if response.status != 299 or response.content != b"next":
         raise Failed(f"the next request gets {response} with {response.content[:60]!r}")
@@ -274,7 +308,7 @@ def after(client: Client, connection: Connection, response: Response) -> str:
     return "the response says that the connection ends"
 
 
-@CASES.of("P15", "connection-goes-on")
+@CASES.of("P15", "connection-goes-on-after-a-length")
 def in_step_after_a_length(client: Client) -> str:
     """After a response with Content-Length the connection is in step."""
     return stays_in_step(client, "header=Content-Length: 5", *_FIRST)
@@ -336,7 +370,10 @@ def unread(client: Client, head: bytes, content: bytes) -> str:
     response = connection.read_response("POST")
     if response.status not in (200, 413):
         raise Failed(f"the response is {response}", "a response with status 200")
-    return after(client, connection, response)
+    try:
+        return after(client, connection, response)
+    except Information as seen:  # that is enough here: what is not read cannot be mistaken
+        return seen.seen
 
 
 _SMUGGLED: Final = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -402,6 +439,8 @@ def send_chunks(client: Client, chunks: bytes, *steps: str) -> Response:
 def chunked_request_is_accepted(client: Client) -> None:
     """A POST with Transfer-Encoding: chunked reaches the application."""
     response = send_chunks(client, b"5\r\nhello\r\n0\r\n\r\n", *_FIRST)
+    if response.version == "1.0":
+        raise NotApplicable("the server speaks HTTP/1.0")
     if response.status != 200:
         raise Failed(f"the response is {response}")
 
@@ -449,4 +488,4 @@ def trailers_are_no_headers(client: Client) -> None:
     connection.send(head + b"5\r\nhello\r\n0\r\nX-Probe: trailer\r\n\r\n")
     told = client.told(connection.read_response("POST"))
     if any(entry["key"] == "HTTP_X_PROBE" for entry in told["entries"]):
-        raise Information("HTTP_X_PROBE is there")
+        raise Failed("HTTP_X_PROBE is there")

@@ -340,7 +340,8 @@ def goes_on(self):
         bad="""
 def fail(self, error):
     super().fail(error)
-    self.aborted = True
+    if not self.aborted:
+        self.transmit(b"\\r\\n")
 """,
     ),
     Rule(
