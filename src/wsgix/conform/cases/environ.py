@@ -428,7 +428,8 @@ def wsgi_variables_are_there(client: Client) -> str:
 @CASES.of("E27", "path-is-all-there")
 def absolute_form_has_a_path(client: Client) -> None:
     """GET http://host/environ/a arrives with the path only."""
-    response = client.exchange(f"http://{client.target.host}{client.path('environ/a')}")
+    scheme = "https" if client.target.tls else "http"
+    response = client.exchange(f"{scheme}://{client.target.host}{client.path('environ/a')}")
     if response.version == "1.0":
         raise NotApplicable("the server speaks HTTP/1.0")
     told = client.told(response)
