@@ -1,7 +1,7 @@
 """A web server's half of CGI, as an application: starts a program for each request, and streams what it says.
 
-With `broken.reference.Reference` before it, this is a web server that runs `wsgix.handlers.CGIHandler`, so that
-the probe can ask the application behind it.
+With `broken.reference.Reference` before it, this is a web server that runs `wsgix.handlers.CGIHandler`, so
+that the probe can ask the application behind it.
 """
 
 import contextlib

@@ -32,6 +32,8 @@ __all__ = ["judge", "probe_command", "probe_server", "probe_url", "server_rules"
 JOBS: Final = 4
 TIMEOUT: Final = 2.5
 _OVERLAP: Final = 0.8
+_ENDING: Final = 0.25
+_POLL: Final = 0.01
 _HELD_UP: Final = (Verdict.FAIL, Verdict.SETUP_FAILED)
 _LETTERS: Final = "ESRCPX"
 """The chapters whose rules bind servers."""
@@ -78,7 +80,8 @@ class _Run:
         self.options = options
         self.launched = launched
         self.pairs = cases_of(options.rules)
-        self.every = {case.name: (rule, case) for rule, case in cases_of(server_rules())}
+        every = [*cases_of(server_rules()), *self.pairs]
+        self.every = {case.name: (rule, case) for rule, case in every}
         self.found: dict[str, Judgement] = {}
         self._futures: dict[str, Future[Judgement]] = {}
         self._done = 0
@@ -188,7 +191,7 @@ class _Run:
                 continue
             self._revive()
             after = self._ask(case)
-            if self.launched is not None and self.launched.gone():
+            if self.launched is not None and self._ended_by(after, self.launched):
                 after = replace(
                     after, verdict=Verdict.FAIL, seen=f"the server is gone: {self.launched.epitaph()}"
                 )
@@ -198,6 +201,17 @@ class _Run:
                 )
             self.found[case.name] = after
         self._revive()
+
+    @staticmethod
+    def _ended_by(found: Judgement, launched: Launched) -> bool:
+        """Tell whether the server is gone after this judgement: a process takes a moment to end."""
+        silent = found.verdict is Verdict.SETUP_FAILED or "connection ended" in found.seen
+        end = time.monotonic() + (_ENDING if silent else 0.0)
+        while not launched.gone():
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_POLL)
+        return True
 
     def _revive(self) -> None:
         """Start the server again if it has ended."""

@@ -71,9 +71,15 @@ class Notes:
             return
         thread = threading.get_native_id()
         record = {"note": note, "pid": os.getpid(), "thread": thread, "time": time.monotonic(), **details}
-        # One write of one line: the processes of a server append at the same time.
-        with open(self.path, "ab", buffering=0) as file:
-            file.write(json.dumps(record).encode() + b"\n")
+        # The first note makes the file, and no later one does: what comes when the probe has forgotten the
+        # token must not bring it back. One write of one line: the processes of a server append side by side.
+        create = os.O_CREAT if note == "called" else 0
+        with contextlib.suppress(FileNotFoundError):
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | create, 0o600)
+            try:
+                os.write(file, json.dumps(record).encode() + b"\n")
+            finally:
+                os.close(file)
 
     def read(self) -> Any:
         """Return the notes, a list of dicts in the order in which they were made."""
@@ -130,8 +136,9 @@ def app(*arguments: Any, **keywords: Any) -> Any:
     steps = parse_qsl(query, keep_blank_values=True, encoding="latin-1")
     token = steps.pop(0)[1] if steps and steps[0][0] == "token" else ""
     notes = Notes(token)
-    notes.add("called")
     action = ACTIONS.get(path.strip("/").split("/")[0], unknown)
+    if action not in ASIDE:
+        notes.add("called")
     call = [len(arguments), sorted(keywords)]
     return action(Request(environ, steps, notes, call, start_response))
 
@@ -176,16 +183,14 @@ def unknown(request: Request) -> Any:
 
 def hello(request: Request) -> Any:
     """Tell that this is the probe application, where it keeps its notes, and prove that it can."""
-    request.notes.add("hello")
     return request.answer(
         {"application": "wsgix probe", "folder": folder(), "pid": os.getpid(), "python": sys.version}
     )
 
 
 def read_notes(request: Request) -> Any:
-    """Answer with the notes of the token, those of this request left out."""
-    found = request.notes.read()
-    return request.answer(found[:-1])
+    """Answer with the notes of the token."""
+    return request.answer(request.notes.read())
 
 
 def release(request: Request) -> Any:
@@ -726,3 +731,6 @@ ACTIONS = {
     "release": release,
     "forget": forget,
 }
+
+ASIDE = (read_notes, release, forget)
+"""The actions that are about other requests, and leave no note of themselves."""

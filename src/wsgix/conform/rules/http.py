@@ -216,13 +216,12 @@ def make_source(self, request):
         slug="connection-goes-on-or-says-that-it-ends",
         level=Level.MUST,
         binds=Side.SERVER,
-        source=rfc(9112, "9.6"),
-        quote="",
+        source=rfc(9112, "9.3"),
+        quote='MUST send the "close" connection option in every response message',
         says="A connection with HTTP/1.1 serves another request, or the response said that it ends.",
         why=(
             "A client sends its next request on the connection that it believes to be open; one that is "
-            "lost with the connection cannot always be sent again. RFC 9112, 9.3: a server that does not "
-            "support persistent connections must send the close option in every response."
+            "lost with the connection cannot always be sent again."
         ),
         profiles=_HTTP,
         good="""
@@ -240,7 +239,7 @@ def goes_on(self):
         level=Level.MUST,
         binds=Side.SERVER,
         source=rfc(9112, "9.6"),
-        quote="MUST initiate closure of the connection after it sends the final response",
+        quote="MUST initiate closure of the connection",
         says="When the client asks for it, the connection ends after the response.",
         why="Simple clients read until the end.",
         profiles=_HTTP,
@@ -326,7 +325,7 @@ def make_framing(self, length):
         level=Level.MUST,
         binds=Side.SERVER,
         source=rfc(9112, "9.3"),
-        quote="all messages on the connection need to have a self-defined message length",
+        quote="all messages on a connection need to have a self-defined message length",
         says=(
             "After a response of any kind the next request on the connection gets its own response, or "
             "the response said that the connection ends."
