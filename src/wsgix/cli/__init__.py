@@ -33,6 +33,8 @@ class Command(NamedTuple):
 
 COMMANDS: Final = (
     Command("serve", "wsgix.cli.serve", "serve an application over HTTP/1.1"),
+    Command("check", "wsgix.cli.check", "judge an application or middleware by the rules of PEP 3333"),
+    Command("probe", "wsgix.cli.probe", "judge servers by the rules of PEP 3333"),
     Command("rules", "wsgix.cli.rules", "list the rules that the referee judges by, or show some of them"),
     Command("report", "wsgix.cli.report", "show kept results again, as a table, a page or in another form"),
 )

@@ -2,6 +2,11 @@
 
 A chapter's module defines a record `Rule` for each obligation and attaches the observers to it, and exports
 `RULES`, in the order of their numbers. `all_rules` is the one list that everything else reads.
+
+`good` and `bad` of a rule that binds servers are the body of a class that derives from the reference server
+of the tests, `tests/conform/broken/reference.py`: methods that take the place of its own, one instance being
+one connection. The server that `bad` makes breaks this rule and no other, and tests demand just that of the
+probe. Rules of level MAY have none: they cannot be broken. What the probe asks stands in `conform.cases`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,72 @@
+"""`wsgix probe` as a person calls it."""
+
+import sys
+
+import pytest
+
+from tests.serving import ROOT, run_wsgix
+from wsgix.conform import probe_app
+
+
+def test_wsgix_is_judged_by_name():
+    done = run_wsgix("probe", "wsgix", "--select", "E")
+
+    assert done.stderr == ""
+    assert "wsgix" in done.stdout
+    assert done.returncode == 0
+
+
+def test_a_server_is_judged_by_its_command():
+    launcher = ROOT / "src/wsgix/conform/probe_launch.py"
+    command = f"{sys.executable} {launcher} wsgiref {{host}} {{port}} {{module}} {{attribute}}"
+
+    done = run_wsgix("probe", "--command", command, "--select", "E8")
+
+    assert "text/plain" in done.stdout
+    assert done.returncode == 1
+
+
+def test_the_level_decides_what_is_a_finding():
+    done = run_wsgix("probe", "wsgiref", "--select", "E13", "--level", "must")
+
+    assert done.returncode == 0
+
+
+def test_a_command_that_does_not_serve_cannot_be_judged():
+    done = run_wsgix("probe", "--command", f"{sys.executable} -c 'raise SystemExit(\"no such thing\")'")
+
+    assert "no such thing" in done.stdout
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no server is named"),
+        (("apache",), "there is no server 'apache'; there are: wsgix"),
+        (("wsgix", "--select", "Z9"), "no rule that binds servers is called 'Z9'"),
+        (("wsgix", "--python", "/nowhere/python"), "/nowhere/python cannot be run"),
+        (("--url", "ftp://127.0.0.1/"), "is no URL with http or https"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(arguments, message):
+    done = run_wsgix("probe", *arguments)
+
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.returncode == 2
+
+
+def test_the_probe_application_is_printed():
+    done = run_wsgix("probe", "--print-app")
+
+    with open(probe_app.__file__, encoding="utf-8") as file:
+        assert done.stdout == file.read()
+    assert done.returncode == 0
+
+
+def test_the_servers_are_listed():
+    done = run_wsgix("probe", "--list")
+
+    assert "wsgiref" in done.stdout
+    assert done.returncode == 0
