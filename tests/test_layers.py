@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "types": (),
     "handlers": ("util", "headers", "core", "wire", "facts", "types"),
     "simple_server": ("handlers", "util", "headers", "core", "wire", "facts", "types"),
-    "validate": ("conform.watch", "facts", "types"),
+    "validate": ("conform.points", "facts", "types"),
 }
 
 # Rooms that decide and never act: no socket, thread, clock or log.
@@ -54,7 +54,7 @@ FORBIDDEN_WITHOUT_IO = {
 }
 
 # The expression that calls an application stands here and nowhere else.
-CALLERS_OF_APPLICATIONS = {"core.exchange", "conform.watch"}
+CALLERS_OF_APPLICATIONS = {"core.exchange", "conform.points"}
 
 
 class Import(NamedTuple):
@@ -180,7 +180,7 @@ def test_the_callers_of_applications_do_call_one():
         ("facts.names", "from wsgix.core import framing"),
         ("facts.names", "import time"),
         ("core.exchange", "from ..wire import http1"),
-        ("core.exchange", "from wsgix.conform.watch import watch"),
+        ("core.exchange", "from wsgix.conform.points import interpose"),
         ("core.exchange", "import wsgix.handlers"),
         ("core.exchange", "from wsgix import util"),
         ("core.exchange", "from wsgix import __version__"),
@@ -195,7 +195,7 @@ def test_the_callers_of_applications_do_call_one():
         ("wire.http1", "if TYPE_CHECKING:\n    pass\nelse:\n    from wsgix.types import WSGIEnvironment"),
         ("server.loop", "from wsgix.cli import main"),
         ("server.loop", "from wsgix import handlers"),
-        ("conform.watch", "from wsgix.core.framing import persists"),
+        ("conform.points", "from wsgix.core.framing import persists"),
         ("conform.probe", "from wsgix.wire import http1"),
         ("validate", "from wsgix.conform import probe"),
         ("handlers", "from wsgix.server.loop import Loop"),
@@ -223,7 +223,7 @@ def test_an_import_that_breaks_the_layers_is_found(module, source):
         ("wire.http1", "from wsgix.core import framing"),
         ("server.loop", "import socket, wsgix.wire.http1"),
         ("server.access_log", "from wsgix import __version__"),
-        ("validate", "from wsgix.conform.watch import watch"),
+        ("validate", "from wsgix.conform.points import interpose"),
         ("handlers", "from wsgix import util"),
         ("__main__", "from wsgix.cli import main"),
         ("", "def serve():\n    from wsgix.server import serve"),

@@ -1,7 +1,7 @@
 """The compatible face of the referee: `validator` and the other names of the standard library's `validate`.
 
 Here lives what is right or wrong to the standard library's validator, as check functions and as the table
-that attaches them to the points of an exchange; how an exchange is watched is decided in `conform.watch`.
+that attaches them to the points of an exchange; how an exchange is watched is decided in `conform.points`.
 A verdict is an `AssertionError` that is raised outright, so `python -O` keeps it. Its text begins as the
 standard library's, which programs match, and goes on to what was seen. Anyone may call in.
 """
@@ -14,7 +14,7 @@ import warnings
 from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from wsgix.conform.watch import Checks, Errors, Exchange, Input, Result, StartResponse, Write, watch
+from wsgix.conform.points import Checks, Errors, Exchange, Input, Result, StartResponse, Write, interpose
 from wsgix.facts.grammar import ALPHA, DIGIT, TCHAR
 from wsgix.facts.names import BODILESS_STATUSES
 
@@ -285,7 +285,7 @@ def check_iterator(iterator: object) -> None:
         )
 
 
-# The checks, as `watch` calls them
+# The checks, as `interpose` calls them
 
 
 def _check_call(exchange: Exchange, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
@@ -464,11 +464,11 @@ def validator(application: WSGIApplication) -> WSGIApplication:
     Traceback (most recent call last):
     AssertionError: Headers ((('Content-Type', 'text/plain'),)) must be of type list: <class 'tuple'>
     """
-    return watch(
+    return interpose(
         application,
         _CHECKS,
         input_class=InputWrapper,
         errors_class=ErrorWrapper,
         write_class=WriteWrapper,
-        result_class=IteratorWrapper,
+        result_class=IteratorWrapper.of,
     )

@@ -9,7 +9,7 @@ from io import BytesIO, StringIO
 import pytest
 
 from wsgix import validate
-from wsgix.conform.watch import watch
+from wsgix.conform.points import interpose
 from wsgix.util import FileWrapper
 from wsgix.validate import WSGIWarning, validator
 
@@ -705,7 +705,9 @@ def test_a_partial_iterator_wrapper_checks_once_it_is_iterated_over():
 
 
 def test_the_watch_itself_has_no_opinion():
-    result = watch(lambda environ, start_response: "ab", validate.Checks())(make_environ(), start_response)
+    result = interpose(lambda environ, start_response: "ab", validate.Checks())(
+        make_environ(), start_response
+    )
 
     assert list(result) == ["a", "b"]
     result.close()
