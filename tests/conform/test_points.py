@@ -142,6 +142,7 @@ def test_every_point_is_seen_in_the_order_in_which_it_is_passed():
         ("item", Result, b"item"),
         ("close", Result),
         ("item_after_close", Result),
+        ("exhausted", Result),
     ]
     assert before.keys() == environ.keys()
 
@@ -289,6 +290,18 @@ def test_what_the_application_raises_is_seen_and_goes_on():
         interpose(application, Checks(failed=(recorder(log, "failed"),)))(make_environ(), start_response)
 
     assert log == [("failed", Exchange, caught.value)]
+
+
+def test_what_the_iterable_raises_is_seen_and_goes_on():
+    log = []
+    result = Result((1 // 0 for _ in "a"), None)
+    result.exchange = Exchange(Checks(failed=(recorder(log, "failed"),)))
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        next(result)
+
+    assert log == [("failed", Exchange, caught.value)]
+    result.close()
 
 
 def test_a_start_that_the_server_refuses_is_counted():

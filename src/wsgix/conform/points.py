@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Checks", "Errors", "Exchange", "Input", "Result", "StartResponse", "Write", "interpose"]
 
 
+_END: Any = object()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
     """What to check, by point of the exchange; the fields stand in the order in which the points are passed.
@@ -43,19 +46,27 @@ class Checks:
     """The server's stream answered that call."""
     errors_call: tuple[Callable[[Errors, str, Arguments], object], ...] = ()
     """The application calls a method of `wsgi.errors`; `writelines` arrives here as one `write` a line."""
+    attribute: tuple[Callable[[Input | Errors, str, str], object], ...] = ()
+    """The application uses an attribute of a stream, of which the key in the environ and the name of the
+    attribute are told, that PEP 3333 does not name. The stand-ins here have none; a face may lend them."""
     start_response: tuple[Callable[[StartResponse, Arguments, Keywords], object], ...] = ()
     """The application calls `start_response`."""
     start_refused: tuple[Callable[[StartResponse, Arguments, BaseException], object], ...] = ()
     """The server's `start_response` raised; the exception goes on to the application."""
+    write_call: tuple[Callable[[Write, Arguments, Keywords], object], ...] = ()
+    """The application calls `write` with anything but one positional argument, where a face lets it."""
     write: tuple[Callable[[Write, Any], object], ...] = ()
-    """The application calls the `write` that `start_response` returned."""
+    """The application calls the `write` that `start_response` returned, with this data."""
     result: tuple[Callable[[Exchange, Any], object], ...] = ()
     """The application returned. One of these must refuse what cannot be iterated over, unless the stand-in
     for the result can bear it. What is refused is closed here: nobody else gets to see it."""
     failed: tuple[Callable[[Exchange, BaseException], object], ...] = ()
-    """The application raised; the exception goes on to the server."""
-    item: tuple[Callable[[Result, Any], object], ...] = ()
-    """The iterable yielded, and the server has not seen the item yet."""
+    """The application or its iterable raised; the exception goes on to the server."""
+    item: tuple[Callable[[Any, Any], object], ...] = ()
+    """The iterable yielded, and the server has not seen the item yet. Called with the stand-in for the
+    result, and the item."""
+    exhausted: tuple[Callable[[Any], object], ...] = ()
+    """The iterable has nothing more to yield. Called with the stand-in for the result."""
     item_after_close: tuple[Callable[[Result], object], ...] = ()
     """The server asks for an item although it called `close()`."""
     close: tuple[Callable[[Result], object], ...] = ()
@@ -232,7 +243,16 @@ class Result(_StandIn):
         if self.closed:
             for look in self.exchange.checks.item_after_close:
                 look(self)
-        item = next(self.iterator)
+        try:
+            item = next(self.iterator, _END)
+        except BaseException as error:
+            for failing in self.exchange.checks.failed:
+                failing(self.exchange, error)
+            raise
+        if item is _END:
+            for look in self.exchange.checks.exhausted:
+                look(self)
+            raise StopIteration
         for check in self.exchange.checks.item:
             check(self, item)
         return item
