@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from wsgix import __version__
-from wsgix.cli import serve
+from wsgix.cli import check, serve
 from wsgix.cli.application import ApplicationError
+from wsgix.cli.plain_output import CommandFailure
 from wsgix.server.settings import ConfigurationError
 
 CONFIGURATION_FAULT: Final = 1
@@ -36,11 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"wsgix {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     serve.add_to(commands)
+    checking = commands.add_parser(
+        "check", help="judge an application or middleware by the rules of PEP 3333"
+    )
+    check.configure(checking)
+    checking.set_defaults(run=check.run, parser=checking)
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         options.parser.error(f"there is no option or argument {' '.join(unknown)}")
     try:
-        options.run(options)
+        status: int | None = options.run(options)
+    except CommandFailure as error:
+        print(f"wsgix: {error}", file=sys.stderr)
+        return error.exit_status
     except ConfigurationError as error:
         print(f"wsgix: {error}", file=sys.stderr)
         return CONFIGURATION_FAULT
@@ -49,4 +58,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return APPLICATION_FAULT
     except KeyboardInterrupt:  # while the application was loaded; once it is served, a signal is its end
         return _INTERRUPTED
-    return 0
+    return status or 0

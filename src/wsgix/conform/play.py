@@ -8,6 +8,7 @@ or wrong is not decided here: the watch around the application and the scenarios
 
 from __future__ import annotations
 
+import inspect
 import io
 import traceback
 from dataclasses import dataclass, field, replace
@@ -86,8 +87,10 @@ class EndlessReader(Exception):
     """What the player raises in an application that goes on reading although there is nothing any more."""
 
 
-class Input:
+class Input(io.BytesIO):
     """`wsgi.input`: gives `body` and then the end, whatever length was declared.
+
+    It has more than PEP 3333 names, as many servers' streams do: the watch sees who takes that for granted.
 
     Attributes:
         used: whether anything was read.
@@ -95,31 +98,31 @@ class Input:
     """
 
     def __init__(self, body: bytes) -> None:
+        super().__init__(body)
         self.used = False
         self.ends = 0
-        self._stream = io.BytesIO(body)
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1, /) -> bytes:
         """Return up to `size` bytes; b"" at the end."""
         self._begin()
-        return self._seen(self._stream.read(size), size)
+        return self._seen(super().read(size), size)
 
-    def readline(self, size: int = -1) -> bytes:
+    def readline(self, size: int | None = -1, /) -> bytes:
         """Return the next line, of it up to `size` bytes; b"" at the end."""
         self._begin()
-        return self._seen(self._stream.readline(size), size)
+        return self._seen(super().readline(size), size)
 
-    def readlines(self, hint: int = -1) -> list[bytes]:
+    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
         """Return the lines that are left, or some of them that come to about `hint` bytes."""
         self._begin()
-        lines = self._stream.readlines(hint)
+        lines = super().readlines(hint)
         self._seen(b"".join(lines), hint)
         return lines
 
     def _begin(self) -> None:
         self.used = True
 
-    def _seen(self, data: bytes, size: int) -> bytes:
+    def _seen(self, data: bytes, size: int | None) -> bytes:
         if not data and size != 0:
             self.ends += 1
             # A loop that waits for the rest would spin for ever, in a thread that nobody can stop.
@@ -127,9 +130,11 @@ class Input:
                 raise EndlessReader("the application goes on reading after the end of wsgi.input")
         return data
 
-    def __iter__(self) -> Iterator[bytes]:
-        while line := self.readline():
-            yield line
+    def __next__(self) -> bytes:
+        line = self.readline()
+        if not line:
+            raise StopIteration
+        return line
 
 
 class BrokenInput(Input):
@@ -155,8 +160,27 @@ class FileWrapper:
     def __call__(self, *arguments: Any, **keywords: Any) -> Iterator[bytes]:
         """Return an iterable over a file, whose first argument it is and whose block size is the second."""
         self.calls.append((arguments, keywords))
-        file, size, *_ = (*arguments, *keywords.values(), None, None)
+        given: list[Any] = [*arguments, *keywords.values(), None, None]
+        file, size = given[:2]
+        if not can_be_read(file):
+            return iter(())
         return _File(file, size if isinstance(size, int) and size > 0 else 8192)
+
+
+def can_be_read(file: object) -> bool:
+    """Tell whether an object has "a read() method that takes an optional size argument" (PEP 3333)."""
+    read = getattr(file, "read", None)
+    if not callable(read):
+        return False
+    try:
+        signature = inspect.signature(read)
+        signature.bind()
+        signature.bind(8192)
+    except TypeError:
+        return False
+    except ValueError:  # it is written in C and does not tell
+        return True
+    return True
 
 
 class _File:
@@ -170,8 +194,6 @@ class _File:
         return self
 
     def __next__(self) -> bytes:
-        if not hasattr(self.file, "read"):
-            raise StopIteration
         block: bytes = self.file.read(self.block_size)
         if not block:
             raise StopIteration
@@ -426,5 +448,8 @@ def _shorten(filename: str) -> str:
 
 
 def trace_of(error: BaseException) -> str:
-    """Return the traceback of an exception as text."""
-    return "".join(traceback.format_exception(error))
+    """Return the traceback of an exception as text, from where it enters the application."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN_CODE):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))

@@ -1,7 +1,8 @@
 """The catalogue: every rule of the referee, one module a chapter, one letter a chapter.
 
 A chapter's module defines a record `Rule` for each obligation and attaches the observers to it, and exports
-`RULES`, in the order of their numbers. `all_rules` is the one list that everything else reads.
+`RULES`, in the order of their numbers. What drives an application or middleware attaches itself, from
+`conform.scenarios` and `conform.sandwich`. `all_rules` is the one list that everything else reads.
 """
 
 from __future__ import annotations
@@ -34,7 +35,16 @@ extensions and custom (X)."""
 
 @cache
 def all_rules() -> tuple[Rule, ...]:
-    """Return every rule, chapter by chapter."""
+    """Return every rule, chapter by chapter, with all its observers."""
+    rules = _records()
+    importlib.import_module("wsgix.conform.scenarios")
+    importlib.import_module("wsgix.conform.sandwich")
+    return rules
+
+
+@cache
+def _records() -> tuple[Rule, ...]:
+    """Return every rule, with the observers that stand in its own module."""
     modules = (importlib.import_module(f"{__name__}.{module}") for module in CHAPTERS.values())
     return tuple(rule for module in modules for rule in module.RULES)
 
@@ -45,7 +55,7 @@ def rule_of(id: str) -> Rule:
     Raises:
         KeyError: there is none.
     """
-    for rule in all_rules():
+    for rule in _records():
         if rule.id == id:
             return rule
     raise KeyError(id)

@@ -1,0 +1,238 @@
+"""Judge an application: drive it through every scenario of the battery, and sum up what came of it.
+
+Here live the order of the scenarios, the watchdog over them and the report. The scenarios are in
+`conform.scenarios`, what plays the server in `conform.play`. `wsgix check` and the pytest plugin call in.
+**The application is really called**, with POST and DELETE too: what it does then, it does.
+"""
+
+from __future__ import annotations
+
+import datetime
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from wsgix.conform.play import trace_of
+from wsgix.conform.rule import Evidence, Judgement, Means, Profile, Report, Rule, Side, Subject, Verdict
+from wsgix.conform.rules import CHAPTERS, all_rules
+from wsgix.conform.scenarios import SCENARIOS
+from wsgix.conform.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from wsgix.conform.play import Call
+    from wsgix.conform.scenarios import Scenario
+    from wsgix.types import WSGIApplication
+
+PROFILES: Final = frozenset({Profile.PEP3333, Profile.HTTP, Profile.DE_FACTO})
+"""What an application is held to where nothing else is asked for."""
+
+TIMEOUT: Final = 10.0
+"""So many seconds one step of a scenario may take."""
+
+
+def drive(
+    application: WSGIApplication,
+    *,
+    name: str = "application",
+    paths: Sequence[str] = ("/",),
+    fields: Iterable[tuple[str, str]] = (),
+    profiles: Iterable[Profile] = PROFILES,
+    select: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    timeout: float = TIMEOUT,
+) -> Report:
+    """Judge an application by every rule that binds applications and that is observed in this process.
+
+    Args:
+        application: a WSGI application; it is called some hundred times.
+        name: what the report calls it.
+        paths: the paths to ask for, as they stand in a request line, with a query or without.
+        fields: header fields to send in each request.
+        profiles: what to hold it to.
+        select, ignore: IDs of rules, or the letters of chapters, to judge by only, and to leave out.
+        timeout: seconds that one call may take; a scenario in which one takes longer is abandoned, its
+            thread goes on in the background, and what it was to find out counts as not judged.
+
+    Raises:
+        ValueError: `select` or `ignore` names what is no rule and no chapter.
+    """
+    held_to = frozenset(profiles)
+    rules = select_rules(Side.APPLICATION, held_to, select, ignore)
+    started = time.monotonic()
+    found: list[Judgement] = []
+    calls: list[Call] = []
+    fault = ""
+    for scenario in SCENARIOS:
+        stage = Stage(application, scenario.name, tuple(paths), tuple(fields), held_to)
+        found += play(scenario, stage, timeout)
+        made = list(stage.calls)  # a thread that was abandoned may still add to it
+        calls += made
+        for call in made:
+            found += call.findings
+        if stage.hung and scenario is SCENARIOS[0]:
+            fault = f"{stage.doing} was not answered within {timeout:g} s; give more by --timeout"
+            break
+        if scenario is SCENARIOS[0] and any(one.rule.id == "A2" for one in found):
+            found += [_unplayed(rule, scenario) for scenario in SCENARIOS[1:] for rule in scenario.rules()]
+            break
+    return make_report(name, Side.APPLICATION, rules, found, calls, held_to, started, fault)
+
+
+def make_report(
+    name: str,
+    side: Side,
+    rules: Iterable[Rule],
+    found: Sequence[Judgement],
+    calls: Sequence[Call],
+    profiles: frozenset[Profile],
+    started: float,
+    fault: str,
+) -> Report:
+    """Sum up what was found about each rule; `started` is of the monotonic clock, in seconds."""
+    return Report(
+        Subject(name, side),
+        () if fault else tuple(judgement for rule in rules for judgement in sum_up(rule, found, calls)),
+        profiles=profiles,
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        seconds=time.monotonic() - started,
+        fault=fault,
+    )
+
+
+def select_rules(
+    side: Side, profiles: frozenset[Profile], select: Iterable[str], ignore: Iterable[str]
+) -> list[Rule]:
+    """Return the rules that bind a side, belong to a profile and are observed in this process.
+
+    Raises:
+        ValueError: `select` or `ignore` names what is no rule and no chapter.
+    """
+    known = {rule.id for rule in all_rules()} | set(CHAPTERS)
+    wanted, unwanted = set(select), set(ignore)
+    for name in sorted((wanted | unwanted) - known):
+        raise ValueError(f"there is no rule or chapter {name!r}; `wsgix rules` lists them")
+    return [
+        rule
+        for rule in all_rules()
+        if rule.binds is side
+        and rule.profiles & profiles
+        and {Means.WATCH, Means.DRIVE} & set(rule.means)
+        and (not wanted or {rule.id, rule.id[0]} & wanted)
+        and not {rule.id, rule.id[0]} & unwanted
+    ]
+
+
+def play(scenario: Scenario, stage: Stage, timeout: float) -> list[Judgement]:
+    """Play a scenario in a thread of its own; abandon it when no call of it ends for `timeout` seconds."""
+    judged: list[Judgement] = []
+
+    def run() -> None:
+        try:
+            for judgement in scenario.function(stage):
+                judged.append(judgement)  # noqa: PERF402  # each is kept, even if the next never comes
+        except BaseException as error:
+            stage.broken = error
+
+    thread = threading.Thread(target=run, name=f"wsgix-check-{scenario.name}", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        left = stage.seen_at + timeout - time.monotonic()
+        if left <= 0:
+            stage.hung = True
+            break
+        thread.join(left)
+    found = list(judged)
+    if stage.hung:
+        seen = f"{stage.doing} did not end within {timeout:g} s"
+        found += [_abandoned(rule, scenario, stage, seen) for rule in scenario.rules()]
+    elif stage.broken is not None:
+        found += [
+            Judgement(
+                rule,
+                Verdict.HARNESS_FAILED,
+                seen=f"the scenario failed: {stage.broken!r}",
+                case=scenario.name,
+                evidence=(Evidence(note=trace_of(stage.broken)),),
+            )
+            for rule in scenario.rules()
+        ]
+    return found
+
+
+def _abandoned(rule: Rule, scenario: Scenario, stage: Stage, seen: str) -> Judgement:
+    """Judge a rule whose scenario hung: a breach where to hang is one, else not judged."""
+    verdict = Verdict.FAIL if rule.id in scenario.hang_breaks else Verdict.SETUP_FAILED
+    return Judgement(rule, verdict, seen=seen, wanted=rule.says, case=f"{scenario.name}: {stage.doing}")
+
+
+def _unplayed(rule: Rule, scenario: Scenario) -> Judgement:
+    return Judgement(
+        rule,
+        Verdict.DEPENDENCY_FAILED,
+        seen="the application can be called once only (A2)",
+        case=scenario.name,
+    )
+
+
+def sum_up(rule: Rule, found: Sequence[Judgement], calls: Sequence[Call]) -> list[Judgement]:
+    """Return what was found out about one rule: its findings, each place once; else that it was kept."""
+    own = [judgement for judgement in found if judgement.rule is rule]
+    for verdict in _BY_GRAVITY:
+        some = [judgement for judgement in own if judgement.verdict is verdict]
+        if some:
+            return _each_once(some)
+    if not _came_by(rule, calls):
+        return [Judgement(rule, Verdict.NOT_APPLICABLE, seen="no call of the application came by it")]
+    return [Judgement(rule, Verdict.PASS, seen=f"kept in {len(calls)} calls")]
+
+
+_BY_GRAVITY: Final = (
+    Verdict.FAIL,
+    Verdict.HARNESS_FAILED,
+    Verdict.SETUP_FAILED,
+    Verdict.DEPENDENCY_FAILED,
+    Verdict.INFORMATION,
+    Verdict.NOT_APPLICABLE,
+)
+"""One rule has the findings of the gravest verdict that it got; the others would only repeat them."""
+
+
+def _each_once(found: Sequence[Judgement]) -> list[Judgement]:
+    """Keep the first finding of each place in the application's code, with the other cases as evidence."""
+    groups: dict[str, list[Judgement]] = {}
+    for judgement in found:
+        groups.setdefault(judgement.where, []).append(judgement)
+    return [
+        replace(first, evidence=(*first.evidence, Evidence(note=_list_cases(others)))) if others else first
+        for first, *others in groups.values()
+    ]
+
+
+def _list_cases(found: Sequence[Judgement]) -> str:
+    lines = [f"{one.case}: {one.seen}" for one in found[:_CASES_LISTED]]
+    if len(found) > _CASES_LISTED:
+        lines.append(f"and in {len(found) - _CASES_LISTED} more cases")
+    return "\n".join(["also in", *lines])
+
+
+_CASES_LISTED: Final = 20
+
+
+_TOUCHES: Final = {
+    "write": lambda call: bool(call.written),
+    "input_call": lambda call: call.input.used,
+    "errors_call": lambda call: bool(call.errors.getvalue()),
+}
+"""The points of an exchange that not every application passes, and how a call tells that it did."""
+
+
+def _came_by(rule: Rule, calls: Sequence[Call]) -> bool:
+    """Tell whether a call passed a point at which the rule is observed."""
+    for observer in rule.observers:
+        touches = _TOUCHES.get(observer.point) if observer.means is Means.WATCH else None
+        if touches is None or any(map(touches, calls)):
+            return True
+    return False
