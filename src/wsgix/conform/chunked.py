@@ -31,20 +31,25 @@ class ChunkedLook:
     Source: RFC 9112, 7.1. Chunk extensions and trailers are not looked for.
     """
 
-    __slots__ = ("_at", "_digits", "_left", "_size", "chunks")
+    __slots__ = ("_at", "_digits", "_left", "_size", "count")
 
     def __init__(self) -> None:
         self._at = _At.SIZE
         self._digits = 0
         self._size = 0
         self._left = 0
-        self.chunks = 0
+        self.count = 0
         """How many chunks there were, the last, empty one included."""
+
+    @staticmethod
+    def may_begin(block: bytes) -> bool:
+        """Tell whether content that begins with this block is worth a look."""
+        return block[0] in _HEXADECIMAL if block else False
 
     @property
     def is_chunked(self) -> bool:
         """Whether all content so far was chunks, at least one of them with data, and the last chunk came."""
-        return self._at is _At.END and self.chunks > 1
+        return self._at is _At.END and self.count > 1
 
     def feed(self, block: bytes) -> None:
         """Look at the next block."""
@@ -71,7 +76,7 @@ class ChunkedLook:
             return _At.SIZE_LF if byte == 0x0D and self._digits else _At.ELSEWHERE
         if self._at is _At.SIZE_LF and byte == 0x0A:
             self._left, self._digits = self._size, 0
-            self.chunks += 1
+            self.count += 1
             return _At.DATA if self._size else _At.DATA_CR
         if self._at is _At.DATA_CR and byte == 0x0D:
             return _At.DATA_LF

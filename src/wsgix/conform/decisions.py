@@ -7,6 +7,7 @@ Nothing here knows of an exchange, a rule or a profile; what is asked about are 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final
 
@@ -18,15 +19,20 @@ _find_control = re.compile(rf"[{re.escape(CTL)}]").search
 _is_status = re.compile(rf"[{DIGIT}]{{3}} [^ ](?:.*[^ ])?", re.DOTALL).fullmatch
 _ENDINGS: Final = frozenset(ALPHA + DIGIT)
 
+# Names and statuses are few and no secret; values of fields are neither.
+cache_of_words: Final = lru_cache(maxsize=1024)
+
 # What int() takes without a word; nobody sends an exbibyte.
 _LONGEST_LENGTH: Final = 18
 
 
+@cache_of_words
 def is_token(name: str) -> bool:
     """Tell whether a field name is one: "field-name = token" (RFC 9110, 5.1)."""
     return _is_token(name) is not None
 
 
+@cache_of_words
 def ends_in_punctuation(name: str) -> bool:
     """Tell whether a field name ends in anything but a letter or a digit.
 
@@ -41,10 +47,13 @@ def control_in(text: str) -> str:
     CTL is %x00-1F and %x7F (RFC 5234, B.1). The code points 80 to 9F are none: they are bytes of UTF-8 as
     often as not (obs-text, RFC 9110, 5.5).
     """
+    if text.isprintable():
+        return ""  # most are, and this is the quicker question
     found = _find_control(text)
     return found[0] if found else ""
 
 
+@cache_of_words
 def is_status(status: str) -> bool:
     """Tell whether a status has the shape "999 Message here" (PEP 3333, "Specification Details").
 
@@ -62,6 +71,11 @@ def is_status_code(code: str) -> bool:
 def is_bodiless(code: str) -> bool:
     """Tell whether a response of this status code never has content: 1xx, 204, 304 (RFC 9110, 6.4.1)."""
     return code[:1] == "1" or code in BODILESS_STATUSES
+
+
+def may_have_content(code: str) -> bool:
+    """Tell whether a response of this status code may have content: not 205 either (RFC 9110, 15.3.6)."""
+    return not (code in BODILESS_STATUSES or code == "205" or code[:1] == "1")
 
 
 def content_length(value: object) -> int | None:
@@ -86,7 +100,7 @@ def is_iterable(value: object) -> bool:
 
 def is_bare_string(value: object) -> bool:
     """Tell whether a value is text or bytes: iterating over it gives single characters or numbers."""
-    return isinstance(value, str | bytes)
+    return isinstance(value, (str, bytes))
 
 
 def exc_info_fault(exc_info: Any) -> str:

@@ -10,13 +10,14 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wsgix.conform import decisions
-from wsgix.conform.points import Checks, Exchange
+from wsgix.conform.points import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from collections.abc import Set as AbstractSet
 
+    from wsgix.conform.chunked import ChunkedLook
     from wsgix.conform.rule import Judgement
-    from wsgix.types import WSGIApplication
 
 
 class Finding(NamedTuple):
@@ -36,79 +37,60 @@ class Observation(Exchange):
     outlives it. Sizes are in bytes.
     """
 
-    __slots__ = (
-        "begun",
-        "bodiless",
-        "breach",
-        "code",
-        "consumed",
-        "content",
-        "declared",
-        "fields",
-        "file_wrapper",
-        "for_head",
-        "found",
-        "handled",
-        "input_length",
-        "is_bare",
-        "items",
-        "length",
-        "made",
-        "memory",
-        "method",
-        "path",
-        "refusal",
-        "returned",
-        "status",
-        "written",
-    )
+    # What stands here is how every call begins; an object takes what differs as it comes.
+    found: frozenset[str] = frozenset()
+    """The IDs of the rules that this call has broken: each is told once."""
+    breach: Judgement | None = None
+    """What was raised into the application, which may have trapped it."""
 
-    def __init__(self, checks: Checks, application: WSGIApplication | None = None) -> None:
-        super().__init__(checks, application)
-        self.found: set[str] = set()
-        """The IDs of the rules that this call has broken: each is told once."""
-        self.breach: Judgement | None = None
-        """What was raised into the application, which may have trapped it."""
-        # The request
-        self.method = self.path = ""
-        self.for_head = False
-        self.input_length: int | None = None
-        """CONTENT_LENGTH; None where it tells none, or wsgi.input_terminated says that the end is safe."""
-        self.consumed = 0
-        """How much of wsgi.input was read."""
-        self.handled = 0
-        """The identity of the exception that was being handled when the server called."""
-        self.file_wrapper: type | None = None
-        """The server's wsgi.file_wrapper, where that is a class."""
-        self.made: list[Any] = []
-        """What it made, where it is a function."""
-        # The head
-        self.begun = 0
-        """How often start_response was called, whatever came of it."""
-        self.status: str | None = None
-        """The latest status, if it is text; `code` are its first three characters."""
-        self.code = ""
-        self.fields: list[tuple[str, str]] = []
-        """The latest header fields, names in lower case, without those that are no pairs of text."""
-        self.declared: int | None = None
-        """The Content-Length among them."""
-        self.bodiless = False
-        """Whether the status forbids content."""
-        self.refusal = 0
-        """The identity of the exception that start_response raised although it was given exc_info."""
-        # The content
-        self.returned = False
-        """Whether the application has returned its iterable."""
-        self.is_bare = False
-        """Whether that is text or bytes, so that nothing need be said of its items."""
-        self.length: int | None = None
-        """The iterable's own len(), where it has one."""
-        self.items = 0
-        """How many items it has given."""
-        self.content = self.written = 0
-        """How much content there is so far, and how much of it came through write()."""
-        self.memory: dict[str, Any] = {}
-        """What a rule notes for itself, under its ID."""
+    # The request
+    method = path = ""
+    for_head = False
+    input_length: int | None = None
+    """CONTENT_LENGTH; None where it tells none, or wsgi.input_terminated says that the end is safe."""
+    consumed = 0
+    """How much of wsgi.input was read."""
+    handled = 0
+    """The identity of the exception that was being handled when the server called."""
+    file_wrapper: type | None = None
+    """The server's wsgi.file_wrapper, where that is a class."""
+    made: tuple[Any, ...] = ()
+    """What it made, where it is a function."""
+
+    # The head
+    begun = 0
+    """How often start_response was called, whatever came of it."""
+    status: str | None = None
+    """The latest status, if it is text; `code` are its first three characters."""
+    code = ""
+    fields: Sequence[tuple[str, str]] = ()
+    """The latest header fields, names in lower case, without those that are no pairs of text."""
+    names: AbstractSet[str] = frozenset()
+    """The names among them."""
+    odd = False
+    """Whether any header was anything but a tuple of two `str`."""
+    declared: int | None = None
+    """The Content-Length among them, if there is one and it is a number."""
+    bodiless = False
+    """Whether the status forbids content."""
+    refusal = 0
+    """The identity of the exception that start_response raised although it was given exc_info."""
+
+    # The content
+    returned = False
+    """Whether the application has returned its iterable."""
+    is_bare = False
+    """Whether that is text or bytes, so that nothing need be said of its items."""
+    length: int | None = None
+    """The iterable's own len(), where it has one."""
+    items = 0
+    """How many items it has given."""
+    content = written = 0
+    """How much content there is so far, and how much of it came through write()."""
+    since = 0.0
+    """When the second item came, in seconds of a monotonic clock."""
+    chunks: ChunkedLook | None = None
+    """Looks whether the content is chunked, as long as it may be."""
 
     def note_request(self, environ: dict[str, Any]) -> None:
         """Note what the rules want of the request; what the server spelled wrongly is taken for absent."""
@@ -128,7 +110,8 @@ class Observation(Exchange):
 
     def _recorded(self, file_wrapper: Callable[..., Any]) -> Callable[..., Any]:
         def wrap(*args: Any, **kwargs: Any) -> Any:
-            self.made.append(wrapped := file_wrapper(*args, **kwargs))
+            wrapped = file_wrapper(*args, **kwargs)
+            self.made = (*self.made, wrapped)
             return wrapped
 
         return wrap
@@ -143,27 +126,38 @@ class Observation(Exchange):
         """Note a head, as far as it can be read."""
         self.begun += 1
         status = args[0] if args else None
-        headers = args[1] if len(args) > 1 else None
         if isinstance(status, str):
             self.status = status
             self.code = code = status[:3]
-            self.bodiless = decisions.is_bodiless(code) or code == "205"
+            self.bodiless = not decisions.may_have_content(code)
         else:
             self.status, self.code, self.bodiless = None, "", False
+        self.odd = False
         self.declared = None
         self.fields = fields = []
-        if not isinstance(headers, list | tuple):
-            return  # an iterator, say: to look into it would empty it
-        lengths = []
+        headers = args[1] if len(args) > 1 else ()
+        if not isinstance(headers, (list, tuple)):
+            headers = ()  # an iterator, say: to look into it would empty it
         for item in headers:
-            if isinstance(item, tuple | list) and len(item) == 2:
+            if type(item) is tuple and len(item) == 2:
                 name, value = item
-                if isinstance(name, str) and isinstance(value, str):
-                    fields.append((name := name.lower(), value))
-                    if name == "content-length":
-                        lengths.append(value)
-        if len(lengths) == 1:
-            self.declared = decisions.content_length(lengths[0])
+                if type(name) is str and type(value) is str:
+                    fields.append((name.lower(), value))
+                    continue
+            self.odd = True
+            self._note_odd(item, fields)
+        self.names = names = {name for name, _ in fields}
+        if "content-length" in names:
+            lengths = [value for name, value in fields if name == "content-length"]
+            self.declared = decisions.content_length(lengths[0]) if len(lengths) == 1 else None
+
+    @staticmethod
+    def _note_odd(item: Any, fields: list[tuple[str, str]]) -> None:
+        """Take a header for what it seems to mean, so that the other rules can look at it too."""
+        if isinstance(item, (tuple, list)) and len(item) == 2:
+            name, value = item
+            if isinstance(name, str) and isinstance(value, str):
+                fields.append((str(name).lower(), str(value)))
 
     def note_restart(self) -> None:
         """Note that the server iterates over the result, perhaps for a second time."""

@@ -93,7 +93,7 @@ class _Bench:
     def find(self, exchange: Observation, rule: Rule, finding: Finding, where: str) -> None:
         if rule.id in exchange.found:
             return
-        exchange.found.add(rule.id)
+        exchange.found |= {rule.id}
         judgement = Judgement(
             rule=rule,
             verdict=Verdict.FAIL,
@@ -244,7 +244,7 @@ class _Lent:
         if not callable(value):
             self._use(name)
             return value
-        # Who asks `hasattr(stream, "readinto")` before, as Werkzeug does, has another way where there is none:
+        # Who asks `hasattr(stream, "readinto")` first, as Werkzeug does, has another way where there is none:
         # to use it binds him to no server.
         asked = self.__dict__.setdefault("asked", set())
         if name in asked:

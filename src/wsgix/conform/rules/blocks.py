@@ -434,21 +434,22 @@ def _content_for_head(exchange: Observation, data: Any) -> Finding | None:
 @NO_TRANSFER_CODING.observed_by(Means.WATCH, "item")
 @NO_TRANSFER_CODING.observed_by(Means.WATCH, "write")
 def _look_for_chunks(exchange: Observation, data: Any) -> Finding | None:
-    if type(data) is bytes and data:
-        look = exchange.memory.get("B10")
-        if look is None:
-            exchange.memory["B10"] = look = ChunkedLook()
-        look.feed(data)
+    if type(data) is not bytes:
+        return None
+    if exchange.content == len(data) and ChunkedLook.may_begin(data):
+        exchange.chunks = ChunkedLook()
+    if exchange.chunks is not None:
+        exchange.chunks.feed(data)
     return None
 
 
 @NO_TRANSFER_CODING.observed_by(Means.WATCH, "exhausted")
 def _content_is_chunked(exchange: Observation) -> Finding | None:
-    look = exchange.memory.get("B10")
+    look = exchange.chunks
     if look is None or not look.is_chunked:
         return None
     return Finding(
-        f"the content is {look.chunks} chunks: sizes in hexadecimal, CRLF, and an empty one at the end",
+        f"the content is {look.count} chunks: sizes in hexadecimal, CRLF, and an empty one at the end",
         "the content itself",
     )
 
@@ -463,9 +464,9 @@ _LIVE_TYPES: Final = ("text/event-stream", "multipart/x-mixed-replace")
 
 
 @BUFFERS_OUTPUT.observed_by(Means.WATCH, "item")
-def _note_first_block(exchange: Observation, item: Any) -> Finding | None:
-    if exchange.items == 1:
-        exchange.memory["B11"] = monotonic()
+def _note_when_it_began(exchange: Observation, item: Any) -> Finding | None:
+    if exchange.items == 2:
+        exchange.since = monotonic()
     return None
 
 
@@ -474,7 +475,7 @@ def _content_is_crumbs(exchange: Observation) -> Finding | None:
     blocks = exchange.items
     if blocks < CRUMBS or exchange.content > blocks * CRUMBS:
         return None
-    if monotonic() - exchange.memory["B11"] > SECONDS:
+    if monotonic() - exchange.since > SECONDS:
         return None
     for name, value in exchange.fields:
         if name == "content-type" and value.lower().startswith(_LIVE_TYPES):

@@ -699,7 +699,9 @@ def _yields_less_than_len(exchange: Observation) -> Finding | None:
 
 @NO_BARE_FILE.observed_by(Means.WATCH, "result")
 def _returns_file(exchange: Observation, result: Any) -> Finding | None:
-    if not isinstance(result, io.IOBase) or exchange.is_wrapped_file(result):
+    if not hasattr(result, "readable") or not isinstance(result, io.IOBase):
+        return None
+    if exchange.is_wrapped_file(result):
         return None
     return Finding(
         f"a {type(result).__name__} was returned, which gives its lines",

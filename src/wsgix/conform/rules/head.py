@@ -404,7 +404,7 @@ def _status_with_control(exchange: Observation, args: tuple[Any, ...], kwargs: A
 @STATUS_IN_RANGE.observed_by(Means.WATCH, "start_response")
 def _status_out_of_range(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> Finding | None:
     code = exchange.code
-    if not (code.isascii() and code.isdigit() and len(code) == 3) or decisions.is_status_code(code):
+    if decisions.is_status_code(code) or not (code.isascii() and code.isdigit() and len(code) == 3):
         return None
     return Finding(f"the status code {code}", "a number from 100 to 599")
 
@@ -420,7 +420,7 @@ def _status_is_interim(exchange: Observation, args: tuple[Any, ...], kwargs: Any
 def _headers(args: tuple[Any, ...]) -> Iterator[Any]:
     """Give the items of the headers, if they can be looked at without using them up."""
     headers = args[1] if len(args) > 1 else ()
-    return iter(headers if isinstance(headers, list | tuple) else ())
+    return iter(headers if isinstance(headers, (list, tuple)) else ())
 
 
 @HEADERS_ARE_LIST.observed_by(Means.WATCH, "start_response")
@@ -432,6 +432,8 @@ def _headers_of_other_type(exchange: Observation, args: tuple[Any, ...], kwargs:
 
 @HEADERS_ARE_PAIRS.observed_by(Means.WATCH, "start_response")
 def _headers_of_other_shape(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> Finding | None:
+    if not exchange.odd:
+        return None
     for item in _headers(args):
         if not isinstance(item, tuple):
             return Finding(f"the header {item!r} is a {type(item).__name__}", "a tuple of name and value")
@@ -442,6 +444,8 @@ def _headers_of_other_shape(exchange: Observation, args: tuple[Any, ...], kwargs
 
 @HEADERS_ARE_EXACT_TUPLES.observed_by(Means.WATCH, "start_response")
 def _headers_of_tuple_subclass(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> Finding | None:
+    if not exchange.odd:
+        return None
     for item in _headers(args):
         if isinstance(item, tuple) and type(item) is not tuple:
             return Finding(f"the header {item!r} is a {type(item).__name__}", "a tuple")
@@ -450,8 +454,10 @@ def _headers_of_tuple_subclass(exchange: Observation, args: tuple[Any, ...], kwa
 
 @HEADER_STRINGS_ARE_STR.observed_by(Means.WATCH, "start_response")
 def _header_string_of_other_type(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> Finding | None:
+    if not exchange.odd:
+        return None
     for item in _headers(args):
-        if isinstance(item, tuple | list):
+        if isinstance(item, (tuple, list)):
             for part in item:
                 if type(part) is not str:
                     return Finding(f"{part!r} in {item!r} is a {type(part).__name__}", "a str")
@@ -460,7 +466,7 @@ def _header_string_of_other_type(exchange: Observation, args: tuple[Any, ...], k
 
 @NAME_IS_TOKEN.observed_by(Means.WATCH, "start_response")
 def _name_is_no_token(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> Finding | None:
-    for name, _ in exchange.fields:
+    for name in exchange.names:
         if not decisions.is_token(name) and not decisions.beyond_latin_1(name):
             return Finding(
                 f"the field name {name!r}", "letters, digits and !#$%&'*+-.^_`|~ only, at least one"
@@ -470,7 +476,7 @@ def _name_is_no_token(exchange: Observation, args: tuple[Any, ...], kwargs: Any)
 
 @NAME_ENDS_PLAINLY.observed_by(Means.WATCH, "start_response")
 def _name_ends_in_punctuation(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> Finding | None:
-    for name, _ in exchange.fields:
+    for name in exchange.names:
         if decisions.ends_in_punctuation(name) and decisions.is_token(name):
             return Finding(f"the field name {name!r}", "a letter or a digit at its end")
     return None
