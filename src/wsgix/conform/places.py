@@ -42,19 +42,23 @@ def of_application(application: Any) -> str:
     return _spell(code, code.co_firstlineno) if code else ""
 
 
-def of_iterable(iterable: Any, application: Any) -> str:
-    """Return the place that an iterable has reached: of a generator, the line of its `yield`.
+def of_iterator(iterator: Any, iterable: Any, application: Any) -> str:
+    """Return the place that an iterator over an iterable has reached: of a generator, the line of `yield`.
 
     Of any other, the code that gives the items; where that is not in Python, the code of the application.
     """
-    while isinstance(iterable, GeneratorType) and isinstance(iterable.gi_yieldfrom, GeneratorType):
-        iterable = iterable.gi_yieldfrom
-    if isinstance(iterable, GeneratorType):
-        frame = iterable.gi_frame
-        code = iterable.gi_code
+    while isinstance(iterator, GeneratorType) and isinstance(iterator.gi_yieldfrom, GeneratorType):
+        iterator = iterator.gi_yieldfrom
+    if isinstance(iterator, GeneratorType):
+        frame = iterator.gi_frame
+        code = iterator.gi_code
         return _spell(code, frame.f_lineno if frame else code.co_firstlineno)
-    for name in ("__next__", "__iter__", "__getitem__"):
-        found = getattr(getattr(type(iterable), name, None), "__code__", None)
+    for kind, name in (
+        (type(iterator), "__next__"),
+        (type(iterable), "__iter__"),
+        (type(iterable), "__getitem__"),
+    ):
+        found = getattr(getattr(kind, name, None), "__code__", None)
         if found is not None:
             return _spell(found, found.co_firstlineno)
     return of_application(application)

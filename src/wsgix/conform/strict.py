@@ -182,6 +182,9 @@ class _Bench:
                 if (finding := look(exchange, error)) is not None:
                     find(exchange, rule, finding, places.of_application(exchange.application))
 
+        def reached(stand_in: Any) -> str:
+            return places.of_iterator(stand_in.iterator, stand_in.iterable, stand_in.exchange.application)
+
         items = looks("item")
 
         def item(stand_in: Any, block: Any) -> None:
@@ -193,7 +196,7 @@ class _Bench:
                 exchange.content += len(block)
             for rule, look in items:
                 if (finding := look(exchange, block)) is not None:
-                    find(exchange, rule, finding, places.of_iterable(stand_in.iterator, exchange.application))
+                    find(exchange, rule, finding, reached(stand_in))
 
         ends = looks("exhausted")
 
@@ -203,7 +206,7 @@ class _Bench:
                 self.raise_again(exchange)
             for rule, look in ends:
                 if (finding := look(exchange)) is not None:
-                    find(exchange, rule, finding, places.of_iterable(stand_in.iterator, exchange.application))
+                    find(exchange, rule, finding, reached(stand_in))
 
         return Checks(
             environ=(environ,),
