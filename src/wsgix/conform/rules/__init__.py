@@ -3,6 +3,11 @@
 A chapter's module defines a record `Rule` for each obligation and attaches the observers to it, and exports
 `RULES`, in the order of their numbers. What drives an application or middleware attaches itself, from
 `conform.scenarios` and `conform.sandwich`. `all_rules` is the one list that everything else reads.
+
+The examples of rules for applications are Python source that defines `app(environ, start_response)`. They
+may also define `method` and `content` (bytes), those of the request that shows the point; without them it is
+a GET. A good one is clean under all profiles, a bad one breaks its own rule and no other. A permission has a
+good example only. Tests run them all.
 """
 
 from __future__ import annotations
