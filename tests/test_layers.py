@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "pytest_plugin": ("conform", "server"),
 }
 
-# What others load with every start of theirs, whether they need it or not: it imports nothing of wsgix by itself.
+# What others load with every start of theirs, needed or not: it imports nothing of wsgix by itself.
 CHEAP = ("", "pytest_plugin")
 
 # What is not of the standard library, and who may import it: where it is missing, that module is not loaded.

@@ -75,7 +75,7 @@ class Below:
         self.seen = True
         if len(arguments) != 2 or keywords:
             visit.note(
-                f"called the application with {len(arguments)} positional arguments, and {len(keywords)} "
+                f"it called the application with {len(arguments)} positional arguments, and {len(keywords)} "
                 "by keyword"
             )
         given = (*arguments, *keywords.values())
@@ -105,12 +105,12 @@ class _Start:
         except Exception as error:
             trace = error.__traceback__
             if not exc_info or (trace is not None and trace.tb_next is None and isinstance(error, TypeError)):
-                self._visit.note(f"start_response() raised {type(error).__name__}: {error}")
+                self._visit.note(f"its start_response() raised {type(error).__name__}: {error}")
             raise
         finally:
             del exc_info  # its traceback refers to the frame of the application, and so to itself
         if not callable(write):
-            self._visit.note(f"start_response() returned {write!r}, which is no write() callable")
+            self._visit.note(f"its start_response() returned {write!r}, which is no write() callable")
 
         def write_and_note(data: bytes) -> None:
             self._visit.written.append(data)
@@ -147,7 +147,7 @@ class _Blocks:
 
     def __next__(self) -> bytes:
         if self._visit.closings:
-            self._visit.note("asked for a block after close()")
+            self._visit.note("it asked for a block after close()")
         try:
             block = next(self._blocks)
         except BelowFailed:
@@ -179,24 +179,24 @@ _METHODS: Final = {
 def _check_environ(environ: Any, visit: Visit) -> None:
     """Note what PEP 3333, "environ Variables", lets no server do."""
     if type(environ) is not dict:
-        visit.note(f"gave an environ of type {type(environ).__name__}, not dict")
+        visit.note(f"it gave an environ of type {type(environ).__name__}, not dict")
         return
     for key, kind in _REQUIRED.items():
         if key not in environ:
-            visit.note(f"gave an environ without {key}")
+            visit.note(f"it gave an environ without {key}")
         elif not isinstance(environ[key], kind):
-            visit.note(f"gave an environ whose {key} is {environ[key]!r}")
+            visit.note(f"it gave an environ whose {key} is {environ[key]!r}")
     for key, methods in _METHODS.items():
         for method in methods:
             if key in environ and not hasattr(environ[key], method):
-                visit.note(f"gave a {key} without {method}")
+                visit.note(f"it gave a {key} without {method}")
     for key, value in environ.items():
         if type(key) is not str:
-            visit.note(f"gave an environ with the key {key!r}")
+            visit.note(f"it gave an environ with the key {key!r}")
         elif "." not in key and key.isupper() and type(value) is not str:
-            visit.note(f"gave an environ whose {key} is {value!r}")
+            visit.note(f"it gave an environ whose {key} is {value!r}")
         elif key.isupper() and "." not in key and not _is_latin_1(value):
-            visit.note(f"gave an environ whose {key} holds what is not latin-1: {value!r}")
+            visit.note(f"it gave an environ whose {key} holds what is not latin-1: {value!r}")
 
 
 def _is_latin_1(text: str) -> bool:

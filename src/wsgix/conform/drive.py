@@ -59,14 +59,14 @@ def drive(
     Raises:
         ValueError: `select` or `ignore` names what is no rule and no chapter.
     """
-    held_to = frozenset(profiles)
+    held_to, paths, fields = frozenset(profiles), tuple(paths), tuple(fields)
     rules = select_rules(Side.APPLICATION, held_to, select, ignore)
     started = time.monotonic()
     found: list[Judgement] = []
     calls: list[Call] = []
     fault = ""
     for scenario in SCENARIOS:
-        stage = Stage(application, scenario.name, tuple(paths), tuple(fields), held_to)
+        stage = Stage(application, scenario.name, paths, fields, held_to)
         found += play(scenario, stage, timeout)
         made = list(stage.calls)  # a thread that was abandoned may still add to it
         calls += made

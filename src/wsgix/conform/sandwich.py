@@ -70,7 +70,7 @@ _OF_MIDDLEWARE: Final = {
     "no-write": m.NOT_BY_WRITE,
     "no-write-while-iterating": m.NOT_BY_WRITE,
 }
-"""Rules of applications that middleware has a rule of its own for, by slug; any other is part of M1."""
+"""Rules of applications that middleware has a rule of its own for, by slug; any other MUST is part of M1."""
 
 
 def judge_middleware(
@@ -94,7 +94,8 @@ def judge_middleware(
     Raises:
         ValueError: `select` or `ignore` names what is no rule and no chapter.
     """
-    held_to = frozenset(profiles)
+    held_to, select, ignore = frozenset(profiles), frozenset(select), frozenset(ignore)
+    paths, fields = tuple(paths), tuple(fields)
     rules = select_rules(Side.MIDDLEWARE, held_to, select, ignore)
     started = time.monotonic()
     found: list[Judgement] = []
@@ -115,7 +116,7 @@ def judge_middleware(
             str(application.__doc__),
             functools.partial(_serve_all, inner=inner, shape=application, attributes=attributes),
         )
-        stage = Stage(outer, scenario.name, tuple(paths), tuple(fields), held_to)
+        stage = Stage(outer, scenario.name, paths, fields, held_to)
         found += play(scenario, stage, timeout)
         calls += list(stage.calls)
         visited = visited or bool(inner.seen)
@@ -131,9 +132,18 @@ def judge_middleware(
                 seen="it waits for several blocks (M2), and so yields fewer than it takes",
             )
         )
+    rules += _extra_rules(found, held_to, select, ignore)
     if not visited and not fault:
         found += [_not_applicable(rule) for rule in rules]
     return make_report(name, Side.MIDDLEWARE, rules, found, calls, held_to, started, fault)
+
+
+def _extra_rules(
+    found: list[Judgement], profiles: frozenset[Profile], select: Iterable[str], ignore: Iterable[str]
+) -> list[Rule]:
+    """Return the rules of applications that middleware broke and that M1 does not stand for."""
+    broken = {finding.rule.id for finding in found}
+    return [rule for rule in select_rules(Side.APPLICATION, profiles, select, ignore) if rule.id in broken]
 
 
 def _not_applicable(rule: Rule) -> Judgement:
@@ -200,22 +210,22 @@ def _judge_blocks(
     given = [block for _, blocks in steps for block in blocks]
     if in_call:
         seen = f"it took {len(in_call)} of the application's blocks before it returned"
-        yield stage.fail(m.RETURNS_AT_ONCE, call, seen, m.RETURNS_AT_ONCE.says)
+        yield _fail(m.RETURNS_AT_ONCE, stage, call, seen, m.RETURNS_AT_ONCE.says)
     if call.written and given and not any(visit.written for visit in visits):
         seen = f"write() was called with {len(call.written)} blocks, and the application had written none"
-        yield stage.fail(m.NOT_BY_WRITE, call, seen, m.NOT_BY_WRITE.says)
+        yield _fail(m.NOT_BY_WRITE, stage, call, seen, m.NOT_BY_WRITE.says)
     greedy = False
     for block, taken in [] if in_call else steps:
         what = "it ended" if block is END else "it yielded one"
         if len(list(filter(None, taken))) > 1:
             greedy = True
             seen = f"it took {len(taken)} blocks before {what}"
-            yield stage.fail(m.ONE_FOR_ONE, call, seen, "one block taken for each that it yields")
+            yield _fail(m.ONE_FOR_ONE, stage, call, seen, "one block taken for each that it yields")
         elif len(taken) > 1 or (block is END and taken and call.ended):
             greedy = True
             seen = f"it took {len(taken)} blocks ({_lengths(taken)} bytes) before {what}"
-            yield stage.fail(
-                m.NO_BLOCK_SWALLOWED, call, seen, "a block for each, b'' if there is nothing to give"
+            yield _fail(
+                m.NO_BLOCK_SWALLOWED, stage, call, seen, "a block for each, b'' if there is nothing to give"
             )
     if greedy or in_call or call.written or not call.ended or b"".join(call.blocks) != b"".join(given):
         return
@@ -225,8 +235,13 @@ def _judge_blocks(
         yielded_so_far += len(block) if isinstance(block, bytes) else 0
         if yielded_so_far < taken_so_far:
             seen = f"{taken_so_far - yielded_so_far} bytes were held back after the block number {number}"
-            yield stage.fail(m.DELAYS_NOTHING, call, seen, "every byte that it took, since it changes none")
+            yield _fail(m.DELAYS_NOTHING, stage, call, seen, "every byte that it took, since it changes none")
             return
+
+
+def _fail(rule: Rule, stage: Stage, call: Call, seen: str, wanted: str) -> Judgement:
+    """Judge that it broke a rule; what the application below raised by its shape is no evidence of that."""
+    return Judgement(rule, Verdict.FAIL, seen=seen, wanted=wanted, case=stage.case_of(call.request))
 
 
 def _lengths(blocks: list[bytes]) -> str:
@@ -240,14 +255,14 @@ def _judge_close(stage: Stage, call: Call, visits: list[Visit]) -> Iterator[Judg
         if visit.returned and visit.closings != 1:
             how = "not called" if not visit.closings else f"called {visit.closings} times"
             seen = f"close() of the application's iterable was {how}"
-            yield stage.fail(m.FORWARDS_CLOSE, call, seen, "close() called once")
+            yield _fail(m.FORWARDS_CLOSE, stage, call, seen, "close() called once")
 
 
 def _judge_below(stage: Stage, call: Call, visits: list[Visit]) -> Iterator[Judgement]:
     """Judge what it did to the application, in the role of a server."""
     breaches = [breach for visit in visits for breach in visit.breaches]
     for breach in breaches:
-        yield stage.fail(m.BOTH_SIDES, call, f"it {breach}", "what a server must do for its application")
+        yield _fail(m.BOTH_SIDES, stage, call, breach, "what a server must do for its application")
     if breaches or call.error is None or isinstance(call.error, BelowFailed) or call.error in call.refused:
         return
     if not any(visit.raised or visit.error for visit in visits):
@@ -261,9 +276,13 @@ def _judge_above(stage: Stage, call: Call, own: set[str]) -> Iterator[Judgement]
     for finding in call.findings:
         if finding.rule.id in own:
             continue
-        rule = _OF_MIDDLEWARE.get(finding.rule.slug, m.BOTH_SIDES)
-        seen = finding.seen if rule is not m.BOTH_SIDES else f"{finding.rule.id}: {finding.seen}"
-        yield replace(finding, rule=rule, seen=seen)
+        rule = _OF_MIDDLEWARE.get(finding.rule.slug)
+        if rule is not None:
+            yield replace(finding, rule=rule)
+        elif finding.rule.level.weight < m.BOTH_SIDES.level.weight:
+            yield finding  # M1 is a MUST, and would make more of it
+        else:
+            yield replace(finding, rule=m.BOTH_SIDES, seen=f"{finding.rule.id}: {finding.seen}")
 
 
 def _judge_memory(stage: Stage, call: Call, visits: list[Visit]) -> Iterator[Judgement]:
@@ -273,4 +292,4 @@ def _judge_memory(stage: Stage, call: Call, visits: list[Visit]) -> Iterator[Jud
         gc.collect()
         if visit.error() is not None:
             seen = "the exception was still referred to after the response had ended"
-            yield stage.fail(m.HOLDS_NO_ERROR, call, seen, m.HOLDS_NO_ERROR.says)
+            yield _fail(m.HOLDS_NO_ERROR, stage, call, seen, m.HOLDS_NO_ERROR.says)
