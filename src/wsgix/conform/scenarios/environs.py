@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 from wsgix.conform.play import variable_of
 from wsgix.conform.rule import Means
 from wsgix.conform.rules import rule_of
-from wsgix.conform.scenarios.methods import FORM, FORM_FIELD, describe_error, error_of
+from wsgix.conform.scenarios.methods import FORM, describe_error, error_of
 from wsgix.conform.stage import blamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from wsgix.conform.play import Call, Request
     from wsgix.conform.rule import Judgement, Rule
@@ -48,7 +48,6 @@ _ABSENT_FROM_GET: Final = (
     "HTTP_HOST",
     "wsgi.file_wrapper",
 )
-_ABSENT_FROM_POST: Final = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _EMPTY_IN_GET: Final = ("SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH")
 
 HOP_BY_HOP: Final = (
@@ -84,18 +83,23 @@ def absent_variables(stage: Stage) -> Iterator[Judgement]:
     for request in stage.requests():
         variables = dict.fromkeys([*_ABSENT_FROM_GET, *_variables_of(request)])
         yield from _endure(stage, _ABSENT, request, _without(request, variables), wanted)
-    for request in stage.requests(method="POST", body=FORM, fields=(FORM_FIELD,)):
-        yield from _endure(stage, _ABSENT, request, _without(request, _ABSENT_FROM_POST), wanted)
+    for request in stage.requests(method="POST", length=0, title="POST without content"):
+        yield from _endure(stage, _ABSENT, request, _without(request, ("CONTENT_LENGTH",)), wanted)
+    untyped = ("Content-Type", "application/octet-stream")
+    for request in stage.requests(method="POST", body=FORM, fields=(untyped,), title="POST of some bytes"):
+        yield from _endure(stage, _ABSENT, request, _without(request, ("CONTENT_TYPE",)), wanted)
 
 
 def _variables_of(request: Request) -> list[str]:
     return [variable_of(name) for name, _ in request.fields]
 
 
-def _without(request: Request, variables: Iterable[str]) -> Iterator[Request]:
+def _without(request: Request, variables: Collection[str]) -> Iterator[Request]:
     for variable in variables:
         yield request.but(without=frozenset({variable}), title=f"{request} without {variable}")
-    yield request.but(without=frozenset(variables), title=f"{request} without {', '.join(variables)}")
+    every = frozenset(variables)
+    if len(every) > 1:
+        yield request.but(without=every, title=f"{request} without {', '.join(variables)}")
 
 
 @_EMPTY.observed_by(Means.DRIVE, "empty-variables")
