@@ -369,6 +369,19 @@ def test_a_result_that_is_refused_is_closed():
     assert body.closings == 1
 
 
+def test_a_result_that_is_refused_and_fails_to_close_leaves_the_verdict_as_it_is():
+    class Failing(Body):
+        def close(self):
+            raise ValueError
+
+    watched = interpose(lambda environ, start_response: Failing(), Checks(result=(objecting,)))
+
+    with pytest.raises(Objection) as caught:
+        watched(make_environ(), start_response)
+
+    assert caught.value.__notes__ == ["Its close() raised a ValueError."]
+
+
 @pytest.mark.parametrize(
     ("args", "kwargs"),
     [

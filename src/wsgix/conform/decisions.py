@@ -93,14 +93,20 @@ def beyond_latin_1(text: str) -> str:
 
 
 def is_iterable(value: object) -> bool:
-    """Tell whether `iter()` takes a value, without calling anything of it."""
-    kind = type(value)
-    return getattr(kind, "__iter__", None) is not None or hasattr(kind, "__getitem__")
+    """Tell whether `iter()` takes a value, without calling anything of it.
+
+    `__iter__ = None` says that there is no iterating, whatever else there is (Python, Data model).
+    """
+    for kind in type(value).__mro__:
+        if "__iter__" in kind.__dict__:
+            return kind.__dict__["__iter__"] is not None
+    return any("__getitem__" in kind.__dict__ for kind in type(value).__mro__)
 
 
 def is_bare_string(value: object) -> bool:
     """Tell whether a value is text or bytes: iterating over it gives single characters or numbers."""
-    return isinstance(value, (str, bytes))
+    # Not isinstance(): that asks the value for its class too, and a proxy may raise or lie.
+    return issubclass(type(value), (str, bytes))
 
 
 def exc_info_fault(exc_info: Any) -> str:

@@ -321,9 +321,12 @@ def interpose(
         try:
             for look in checks.result:
                 look(exchange, iterable)
-        except BaseException:
-            if hasattr(iterable, "close"):
-                iterable.close()
+        except BaseException as verdict:
+            try:
+                if hasattr(iterable, "close"):
+                    iterable.close()
+            except Exception as error:
+                verdict.add_note(f"Its close() raised a {type(error).__name__}.")
             raise
         return result_class(iterable, exchange)
 
