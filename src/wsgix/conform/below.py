@@ -302,7 +302,8 @@ def late_error(environ: WSGIEnvironment, start_response: StartResponse, visit: V
     yield BLOCKS[0]
     try:
         raise BelowFailed("after some content")
-    except BelowFailed:
+    except BelowFailed as error:
+        visit.error = weakref.ref(error)
         start_response("500 Oops", [("Content-Type", "text/plain")], sys.exc_info())
     yield b"Sorry"
 

@@ -170,14 +170,16 @@ def _serve_all(
     """Serve one shape through the middleware, for each path: wholly, and closed early."""
     inner.shape = shape
     for request in stage.requests(**attributes):
-        own = _own_findings(stage, inner, request)
+        own = _own_findings(stage, shape, request)
         for stop in STOPS:
             title = f"{request}{'' if stop > 1 else f' closed after {stop} blocks'}"
             yield from _serve(stage, inner, request.but(title=title), stop, own)
 
 
-def _own_findings(stage: Stage, inner: Below, request: Request) -> set[str]:
+def _own_findings(stage: Stage, shape: Callable[..., Iterable[bytes]], request: Request) -> set[str]:
     """Return the IDs of the rules that the application below breaks by itself."""
+    inner = Below()
+    inner.shape = shape
     alone = Stage(inner, stage.scenario, stage.paths, (), stage.profiles)
     return {one.rule.id for one in alone.run(request).findings}
 
@@ -273,16 +275,21 @@ def _judge_below(stage: Stage, call: Call, visits: list[Visit]) -> Iterator[Judg
 
 def _judge_above(stage: Stage, call: Call, own: set[str]) -> Iterator[Judgement]:
     """Judge what the watch saw it do to the server, in the role of an application."""
-    for finding in call.findings:
-        if finding.rule.id in own:
-            continue
-        rule = _OF_MIDDLEWARE.get(finding.rule.slug)
-        if rule is not None:
-            yield replace(finding, rule=rule)
-        elif finding.rule.level.weight < m.BOTH_SIDES.level.weight:
-            yield finding  # M1 is a MUST, and would make more of it
-        else:
-            yield replace(finding, rule=m.BOTH_SIDES, seen=f"{finding.rule.id}: {finding.seen}")
+    findings = [one for one in call.findings if one.rule.id not in own]
+    special = {
+        one.rule.id: _OF_MIDDLEWARE[one.rule.slug] for one in findings if one.rule.slug in _OF_MIDDLEWARE
+    }
+    # M1 is a MUST: to count a SHOULD by it would make more of that.
+    binding = [
+        one
+        for one in findings
+        if one.rule.id not in special and one.rule.level.weight == m.BOTH_SIDES.level.weight
+    ]
+    for one in binding:
+        yield replace(one, rule=m.BOTH_SIDES, seen=f"{one.rule.id}: {one.seen}")
+    if not binding:  # otherwise these only follow
+        for one in findings:
+            yield replace(one, rule=special.get(one.rule.id, one.rule))
 
 
 def _judge_memory(stage: Stage, call: Call, visits: list[Visit]) -> Iterator[Judgement]:

@@ -20,18 +20,24 @@ FORM: Final = b"name=Ada+Lovelace&text=Na%C3%AFve"
 FORM_FIELD: Final = ("Content-Type", "application/x-www-form-urlencoded")
 _FORM: Final[dict[str, Any]] = {"body": FORM, "fields": (FORM_FIELD,)}
 
-_REQUESTS: Final[tuple[dict[str, Any], ...]] = (
-    {"query": "q=a&q=b&=&%FF=%00&%zz"},
-    {"method": "HEAD"},
-    {"method": "POST", **_FORM},
-    {"method": "POST", "body": b'{"name": ', "fields": (("Content-Type", "application/json"),)},
-    {"method": "POST", "body": b"--", "fields": (("Content-Type", "multipart/form-data"),)},
-    {"method": "POST", "length": 0},
-    {"method": "PUT", **_FORM},
-    {"method": "PATCH", **_FORM},
-    {"method": "DELETE"},
-    {"method": "OPTIONS"},
-    {"method": "BREW"},
+_REQUESTS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("with an odd query", {"query": "q=a&q=b&=&%FF=%00&%zz"}),
+    ("", {"method": "HEAD"}),
+    ("with a form", {"method": "POST", **_FORM}),
+    (
+        "with JSON that was cut",
+        {"method": "POST", "body": b'{"name": ', "fields": (("Content-Type", "application/json"),)},
+    ),
+    (
+        "with a form in parts that has no boundary",
+        {"method": "POST", "body": b"--", "fields": (("Content-Type", "multipart/form-data"),)},
+    ),
+    ("without content", {"method": "POST", "length": 0}),
+    ("with a form", {"method": "PUT", **_FORM}),
+    ("with a form", {"method": "PATCH", **_FORM}),
+    ("", {"method": "DELETE"}),
+    ("", {"method": "OPTIONS"}),
+    ("", {"method": "BREW"}),
 )
 
 _TRAPS: Final = rule_of("A14")
@@ -44,9 +50,9 @@ _CHANGE_BY_THEMSELVES: Final = frozenset({"age", "date", "etag", "last-modified"
 @_TRAPS.observed_by(Means.DRIVE, "methods")
 def methods(stage: Stage) -> Iterator[Judgement]:
     """Ask for each path in every way; an answer that refuses the request is as good as any."""
-    for attributes in _REQUESTS:
+    for what, attributes in _REQUESTS:
         for request in stage.requests(**attributes):
-            yield from escaped(stage, stage.run(request))
+            yield from escaped(stage, stage.run(request.but(title=f"{request} {what}".rstrip())))
 
 
 def escaped(stage: Stage, call: Call) -> Iterator[Judgement]:
