@@ -76,8 +76,8 @@ method = "POST"
 content = b"one=1&two=2"
 
 def app(environ, start_response):
-    environ["wsgi.input"].seek(4)
-    form = environ["wsgi.input"].read(7)
+    environ["wsgi.input"].seek(0)
+    form = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [form]
 """,
