@@ -330,4 +330,5 @@ def interpose(
             raise
         return result_class(iterable, exchange)
 
+    watched.__wrapped__ = application  # type: ignore[attr-defined]  # as functools.wraps has it
     return watched
