@@ -2,21 +2,34 @@
 
 import io
 import sys
+import warnings
+from pathlib import Path
 from urllib.parse import urlencode
 
 import bottle
+import falcon
 import flask
 import pytest
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.urls import path
+from whitenoise import WhiteNoise
 
 from tests.conform.exchanges import findings, make_environ, serve
 from wsgix.conform import watch
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # WebOb imports cgi, and Pyramid pkg_resources
+    import pyramid.config
+    import pyramid.httpexceptions
+    import pyramid.response
+    import webob.dec
+    import webob.exc
+    import webob.static
+
 FORM = urlencode({"name": "Grüße", "size": "3"}).encode()
-UPLOAD = b"x" * 300_000
+UPLOAD = b"x" * 10_000  # WebOb leaves files for larger ones to the garbage collector
 
 
 def flask_application():
@@ -104,7 +117,127 @@ def django_application():
     return WSGIHandler()
 
 
-APPLICATIONS = {"flask": flask_application, "bottle": bottle_application, "django": django_application}
+def falcon_application():
+    class Responder:
+        def __init__(self, answer):
+            self.answer = answer
+
+        def on_get(self, request, response):
+            self.answer(request, response)
+
+        on_post = on_get
+
+    def hello(request, response):
+        response.content_type = "text/plain"
+        response.text = "Hello"
+
+    def form(request, response):
+        response.text = f"Hello, {request.get_media()['name']}"
+
+    def upload(request, response):
+        response.text = str(len(request.bounded_stream.read()))
+
+    def stream(request, response):
+        response.content_type = "text/plain"
+        response.stream = (b"line %d\n" % number * 100 for number in range(3))
+
+    def file(request, response):
+        response.content_type = "text/plain"
+        response.stream = io.BytesIO(b"content")
+        response.content_length = 7
+
+    def empty(request, response):
+        response.status = 204
+
+    def away(request, response):
+        raise falcon.HTTPFound("/")
+
+    def fails(request, response):
+        raise LookupError("on purpose")
+
+    application = falcon.App()
+    application.add_route("/", Responder(hello))
+    for answer in (form, upload, stream, file, empty, away, fails):
+        application.add_route(f"/{answer.__name__}", Responder(answer))
+    return application
+
+
+def pyramid_application():
+    def fails(request):
+        raise LookupError("on purpose")
+
+    def tween_factory(handler, registry):
+        def tween(request):
+            try:
+                return handler(request)
+            except LookupError:
+                return pyramid.response.Response("Sorry", status=500)
+
+        return tween
+
+    response = pyramid.response.Response
+    views = {
+        "/": lambda request: response("Hello"),
+        "/form": lambda request: response(f"Hello, {request.POST['name']}"),
+        "/upload": lambda request: response(str(len(request.body))),
+        "/stream": lambda request: response(
+            app_iter=(b"line %d\n" % number * 100 for number in range(3)), content_type="text/plain"
+        ),
+        "/file": lambda request: response(
+            app_iter=pyramid.response.FileIter(io.BytesIO(b"content")), content_type="text/plain"
+        ),
+        "/empty": lambda request: response(status=204),
+        "/away": lambda request: pyramid.httpexceptions.HTTPFound("/"),
+        "/fails": fails,
+    }
+    with pyramid.config.Configurator() as config:
+        for number, (route, view) in enumerate(views.items()):
+            config.add_route(str(number), route)
+            config.add_view(view, route_name=str(number))
+    application = config.make_wsgi_app()
+    handle = application.handle_request
+    application.handle_request = tween_factory(handle, application.registry)
+    return application
+
+
+@webob.dec.wsgify
+def webob_application(request):
+    match request.path_info:
+        case "/form":
+            return f"Hello, {request.POST['name']}"
+        case "/upload":
+            return str(len(request.body))
+        case "/stream":
+            blocks = (b"line %d\n" % number * 100 for number in range(3))
+            return webob.Response(app_iter=blocks, content_type="text/plain")
+        case "/file":
+            return webob.Response(
+                app_iter=webob.static.FileIter(io.BytesIO(b"content")), content_type="text/plain"
+            )
+        case "/empty":
+            return webob.Response(status=204)
+        case "/away":
+            raise webob.exc.HTTPFound(location="/")
+        case "/missing":
+            raise webob.exc.HTTPNotFound
+        case "/fails":
+            raise webob.exc.HTTPInternalServerError
+    return "Hello"
+
+
+def whitenoise_around_flask():
+    return WhiteNoise(flask_application(), root=Path(__file__).parent, prefix="static")
+
+
+APPLICATIONS = {
+    "flask": flask_application,
+    "bottle": bottle_application,
+    "django": django_application,
+    "falcon": falcon_application,
+    "pyramid": pyramid_application,
+    "webob": lambda: webob_application,
+    "whitenoise": whitenoise_around_flask,
+}
 
 
 @pytest.fixture(scope="module", params=APPLICATIONS)
@@ -120,6 +253,7 @@ REQUESTS = {
     ),
     "stream": lambda: make_environ(PATH_INFO="/stream"),
     "file": lambda: make_environ(PATH_INFO="/file"),
+    "static": lambda: make_environ(PATH_INFO="/static/test_frameworks.py"),
     "redirection": lambda: make_environ(PATH_INFO="/away"),
     "missing": lambda: make_environ(PATH_INFO="/missing"),
     "failing": lambda: make_environ(PATH_INFO="/fails"),
