@@ -115,6 +115,7 @@ def judge_middleware(
             f"sandwich/{shape}",
             str(application.__doc__),
             functools.partial(_serve_all, inner=inner, shape=application, attributes=attributes),
+            hang_breaks=frozenset({m.BOTH_SIDES.id}),  # none of the applications below hangs
         )
         stage = Stage(outer, scenario.name, paths, fields, held_to)
         found += play(scenario, stage, timeout)
@@ -123,7 +124,7 @@ def judge_middleware(
         if stage.hung:
             inner = Below()  # the one that hangs may go on some time
             outer = factory(inner)
-    if any(one.rule is m.ONE_FOR_ONE for one in found):
+    if any(one.rule is m.ONE_FOR_ONE and one.verdict is Verdict.FAIL for one in found):
         found = [one for one in found if one.rule is not m.NO_BLOCK_SWALLOWED]
         found.append(
             Judgement(
