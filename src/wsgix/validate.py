@@ -80,12 +80,16 @@ def _shown_short(value: object) -> str:
         return object.__repr__(value)
 
 
-def _lacks(value: object, attribute: str) -> bool:
-    # A property may raise anything, and is then no method that could be called.
+def _first_lacking(value: object, attributes: tuple[str, ...]) -> str:
+    """Return the first of these attributes that `value` has not got, or ""."""
+    attribute = ""
     try:
-        return not hasattr(value, attribute)
+        for attribute in attributes:
+            if not hasattr(value, attribute):
+                return attribute
     except Exception:
-        return True
+        return attribute  # a property may raise anything, and is then no method that could be called
+    return ""
 
 
 def assert_(cond: object, *args: object) -> None:
@@ -190,16 +194,14 @@ def _check_path_and_length(environ: dict[str, Any]) -> None:
 
 def check_input(wsgi_input: object) -> None:
     """Raise `AssertionError` if `wsgi.input` lacks a method of PEP 3333, "Input and Error Streams"."""
-    for attr in _INPUT_METHODS:
-        if _lacks(wsgi_input, attr):
-            raise AssertionError(f"wsgi.input ({_shown(wsgi_input)}) doesn't have the attribute {attr}")
+    if attr := _first_lacking(wsgi_input, _INPUT_METHODS):
+        raise AssertionError(f"wsgi.input ({_shown(wsgi_input)}) doesn't have the attribute {attr}")
 
 
 def check_errors(wsgi_errors: object) -> None:
     """Raise `AssertionError` if `wsgi.errors` lacks a method of PEP 3333, "Input and Error Streams"."""
-    for attr in _ERRORS_METHODS:
-        if _lacks(wsgi_errors, attr):
-            raise AssertionError(f"wsgi.errors ({_shown(wsgi_errors)}) doesn't have the attribute {attr}")
+    if attr := _first_lacking(wsgi_errors, _ERRORS_METHODS):
+        raise AssertionError(f"wsgi.errors ({_shown(wsgi_errors)}) doesn't have the attribute {attr}")
 
 
 # The head of the response, which the application gives
@@ -238,7 +240,9 @@ def check_headers(headers: Any) -> None:
     if type(headers) is not list:
         raise AssertionError(f"Headers ({_shown(headers)}) must be of type list: {_shown(type(headers))}")
     for item in headers:
-        name, value = _pair(item)
+        if type(item) is not tuple or len(item) != 2:
+            _refuse_header(item)
+        name, value = item
         check_string_type(name, "Header name")
         check_string_type(value, "Header value")
         if name.lower() == "status":
@@ -252,15 +256,12 @@ def check_headers(headers: Any) -> None:
             raise AssertionError(f"Bad header value: {_shown(value)} (bad char: {bad[0]!r})")
 
 
-def _pair(item: Any) -> tuple[Any, Any]:
-    """Return the name and the value of a header, or raise `AssertionError` where it has no such parts."""
+def _refuse_header(item: Any) -> NoReturn:
     if type(item) is not tuple:
         raise AssertionError(
             f"Individual headers ({_shown(item)}) must be of type tuple: {_shown(type(item))}"
         )
-    if len(item) != 2:
-        raise AssertionError(f"Individual headers ({_shown(item)}) must be pairs of name and value")
-    return item
+    raise AssertionError(f"Individual headers ({_shown(item)}) must be pairs of name and value")
 
 
 def _refuse_header_name(name: str) -> NoReturn:
@@ -284,7 +285,9 @@ def check_content_type(status: object, headers: list[tuple[str, str]]) -> None:
     if not issubclass(type(headers), (list, tuple)):
         raise AssertionError(f"Headers ({_shown(headers)}) must be of type list: {_shown(type(headers))}")
     for item in headers:
-        name, value = _pair(item)
+        if type(item) is not tuple or len(item) != 2:
+            _refuse_header(item)
+        name, value = item
         lowered = check_string_type(name, "Header name").lower()
         if lowered == "content-type":
             if code in BODILESS_STATUSES:
@@ -475,7 +478,7 @@ class IteratorWrapper(Result):
 
 def _stand_in_for(iterable: Any, exchange: Exchange) -> Result:
     try:
-        return IteratorWrapper.of(iterable, exchange)
+        result = IteratorWrapper(iterable, exchange.starts)
     except TypeError as error:
         # What an `__iter__` in Python raises is the application's own. Where it came to none, or to no
         # iterator, the call of iter() itself is the last one on the way.
@@ -484,6 +487,9 @@ def _stand_in_for(iterable: Any, exchange: Exchange) -> Result:
             innermost = innermost.tb_next
         if innermost.tb_frame.f_code is not Result.__init__.__code__:
             raise
+    else:
+        result.exchange = exchange
+        return result
     raise AssertionError(
         f"The application must return an iterator, if only an empty list (got {_shown_short(iterable)})"
     )

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from wsgix.conform import decisions
+from wsgix.conform.rule import Level
 
 
 def table(function, *rows):
@@ -146,6 +147,7 @@ def test_the_first_character_beyond_latin_1_is_found(value, expected):
     (7, False),
     (len, False),
     (Unbound(), False),
+    (Level.MUST, False),
 )
 def test_what_can_be_iterated_over_is_told_by_its_type(value, expected):
     assert decisions.is_iterable(value) is expected

@@ -97,6 +97,7 @@ def is_iterable(value: object) -> bool:
 
     `__iter__ = None` says that there is no iterating, whatever else there is (Python, Data model).
     """
+    # Not hasattr(): the class of an enumeration can be iterated over, its members cannot.
     for kind in type(value).__mro__:
         if "__iter__" in kind.__dict__:
             return kind.__dict__["__iter__"] is not None
