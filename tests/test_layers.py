@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "types": (),
     "handlers": ("util", "headers", "core", "wire", "facts", "types"),
     "simple_server": ("handlers", "util", "headers", "core", "wire", "facts", "types"),
-    "validate": ("conform.points", "conform.decisions", "facts", "types"),
+    "validate": ("conform.points", "conform.decisions", "conform.words", "facts", "types"),
     "pytest_plugin": ("conform", "server"),
 }
 

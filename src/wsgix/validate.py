@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wsgix.conform import decisions
 from wsgix.conform.points import Checks, Errors, Exchange, Input, Result, StartResponse, Write, interpose
+from wsgix.conform.words import shown, shown_short
 from wsgix.facts.grammar import ALPHA, DIGIT, TCHAR
 from wsgix.facts.names import BODILESS_STATUSES
 
@@ -64,22 +64,6 @@ def _warn(text: str) -> None:
     warnings.warn(text, WSGIWarning, stacklevel=3)
 
 
-def _shown(value: object) -> str:
-    """Return `repr(value)`; one that fails must not take the place of the verdict."""
-    try:
-        return repr(value)
-    except Exception:
-        return object.__repr__(value)
-
-
-def _shown_short(value: object) -> str:
-    """Return `repr(value)` in a few words, or what can be said of it without one."""
-    try:
-        return short_repr(value)
-    except Exception:
-        return object.__repr__(value)
-
-
 def _first_lacking(value: object, attributes: tuple[str, ...]) -> str:
     """Return the first of these attributes that `value` has not got, or ""."""
     attribute = ""
@@ -105,7 +89,7 @@ def check_string_type(value: object, title: str) -> str:
     """
     if type(value) is str:
         return value
-    raise AssertionError(f"{title} must be of type str (got {_shown(value)})")
+    raise AssertionError(f"{title} must be of type str (got {shown(value)})")
 
 
 # The environ, which the server gives
@@ -120,16 +104,16 @@ def check_environ(environ: Any) -> None:
     """
     if type(environ) is not dict:
         raise AssertionError(
-            f"Environment is not of the right type: {_shown(type(environ))} (environment: {_shown(environ)})"
+            f"Environment is not of the right type: {shown(type(environ))} (environment: {shown(environ)})"
         )
     for key in _REQUIRED_KEYS:
         if key not in environ:
-            raise AssertionError(f"Environment missing required key: {_shown(key)}")
+            raise AssertionError(f"Environment missing required key: {shown(key)}")
     for key in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
         if key in environ:
             raise AssertionError(
                 f"Environment should not have the key: {key} "
-                f"(use {key[5:]} instead; got {_shown(environ[key])})"
+                f"(use {key[5:]} instead; got {shown(environ[key])})"
             )
     if "QUERY_STRING" not in environ:
         _warn(
@@ -138,15 +122,14 @@ def check_environ(environ: Any) -> None:
         )
     for key, value in environ.items():
         if type(key) is not str:
-            raise AssertionError(f"Environmental variable names must be of type str (got {_shown(key)})")
+            raise AssertionError(f"Environmental variable names must be of type str (got {shown(key)})")
         # A dot marks the variables of PEP 3333 and of servers; only those of CGI must be strings.
         if type(value) is not str and "." not in key:
             raise AssertionError(
-                f"Environmental variable {key} is not a string: "
-                f"{_shown(type(value))} (value: {_shown(value)})"
+                f"Environmental variable {key} is not a string: {shown(type(value))} (value: {shown(value)})"
             )
     if type(environ["wsgi.version"]) is not tuple:
-        raise AssertionError(f"wsgi.version should be a tuple ({_shown(environ['wsgi.version'])})")
+        raise AssertionError(f"wsgi.version should be a tuple ({shown(environ['wsgi.version'])})")
     _check_url_scheme(environ["wsgi.url_scheme"])
     check_input(environ["wsgi.input"])
     check_errors(environ["wsgi.errors"])
@@ -161,8 +144,8 @@ def _check_url_scheme(scheme: object) -> None:
     if type(scheme) is str and scheme in ("http", "https"):
         return
     if type(scheme) is not str or not _scheme_re.fullmatch(scheme):
-        raise AssertionError(f"wsgi.url_scheme unknown: {_shown(scheme)}")
-    _warn(f"wsgi.url_scheme unknown: {_shown(scheme)}")
+        raise AssertionError(f"wsgi.url_scheme unknown: {shown(scheme)}")
+    _warn(f"wsgi.url_scheme unknown: {shown(scheme)}")
 
 
 def _check_path_and_length(environ: dict[str, Any]) -> None:
@@ -195,13 +178,13 @@ def _check_path_and_length(environ: dict[str, Any]) -> None:
 def check_input(wsgi_input: object) -> None:
     """Raise `AssertionError` if `wsgi.input` lacks a method of PEP 3333, "Input and Error Streams"."""
     if attr := _first_lacking(wsgi_input, _INPUT_METHODS):
-        raise AssertionError(f"wsgi.input ({_shown(wsgi_input)}) doesn't have the attribute {attr}")
+        raise AssertionError(f"wsgi.input ({shown(wsgi_input)}) doesn't have the attribute {attr}")
 
 
 def check_errors(wsgi_errors: object) -> None:
     """Raise `AssertionError` if `wsgi.errors` lacks a method of PEP 3333, "Input and Error Streams"."""
     if attr := _first_lacking(wsgi_errors, _ERRORS_METHODS):
-        raise AssertionError(f"wsgi.errors ({_shown(wsgi_errors)}) doesn't have the attribute {attr}")
+        raise AssertionError(f"wsgi.errors ({shown(wsgi_errors)}) doesn't have the attribute {attr}")
 
 
 # The head of the response, which the application gives
@@ -238,7 +221,7 @@ def check_headers(headers: Any) -> None:
     Source: PEP 3333, "The start_response() Callable"; RFC 9110, 5.1.
     """
     if type(headers) is not list:
-        raise AssertionError(f"Headers ({_shown(headers)}) must be of type list: {_shown(type(headers))}")
+        raise AssertionError(f"Headers ({shown(headers)}) must be of type list: {shown(type(headers))}")
     for item in headers:
         if type(item) is not tuple or len(item) != 2:
             _refuse_header(item)
@@ -248,20 +231,18 @@ def check_headers(headers: Any) -> None:
         if name.lower() == "status":
             raise AssertionError(
                 "The Status header cannot be used; it means the status to a CGI server, and WSGI gives the "
-                f"status apart from the headers (value: {_shown(value)})"
+                f"status apart from the headers (value: {shown(value)})"
             )
         if not decisions.is_token(name) or decisions.ends_in_punctuation(name):
             _refuse_header_name(name)
         if bad := bad_header_value_re.search(value):
-            raise AssertionError(f"Bad header value: {_shown(value)} (bad char: {bad[0]!r})")
+            raise AssertionError(f"Bad header value: {shown(value)} (bad char: {bad[0]!r})")
 
 
 def _refuse_header(item: Any) -> NoReturn:
     if type(item) is not tuple:
-        raise AssertionError(
-            f"Individual headers ({_shown(item)}) must be of type tuple: {_shown(type(item))}"
-        )
-    raise AssertionError(f"Individual headers ({_shown(item)}) must be pairs of name and value")
+        raise AssertionError(f"Individual headers ({shown(item)}) must be of type tuple: {shown(type(item))}")
+    raise AssertionError(f"Individual headers ({shown(item)}) must be pairs of name and value")
 
 
 def _refuse_header_name(name: str) -> NoReturn:
@@ -283,7 +264,7 @@ def check_content_type(status: object, headers: list[tuple[str, str]]) -> None:
     code = _status_code(status)
     needed = decisions.may_have_content(code) and code[0] != "3"
     if not issubclass(type(headers), (list, tuple)):
-        raise AssertionError(f"Headers ({_shown(headers)}) must be of type list: {_shown(type(headers))}")
+        raise AssertionError(f"Headers ({shown(headers)}) must be of type list: {shown(type(headers))}")
     for item in headers:
         if type(item) is not tuple or len(item) != 2:
             _refuse_header(item)
@@ -293,13 +274,13 @@ def check_content_type(status: object, headers: list[tuple[str, str]]) -> None:
             if code in BODILESS_STATUSES:
                 raise AssertionError(
                     f"Content-Type header found in a {code} response, which must not return content "
-                    f"(value: {_shown(value)})"
+                    f"(value: {shown(value)})"
                 )
             return
         if lowered == "content-length" and type(value) is str and value == "0":
             needed = False
     if needed:
-        raise AssertionError(f"No Content-Type header found in headers ({_shown(headers)})")
+        raise AssertionError(f"No Content-Type header found in headers ({shown(headers)})")
 
 
 def check_exc_info(exc_info: object) -> None:
@@ -308,7 +289,7 @@ def check_exc_info(exc_info: object) -> None:
     Source: PEP 3333, "The start_response() Callable".
     """
     if exc_info is not None and type(exc_info) is not tuple:
-        raise AssertionError(f"exc_info ({_shown(exc_info)}) is not a tuple: {_shown(type(exc_info))}")
+        raise AssertionError(f"exc_info ({shown(exc_info)}) is not a tuple: {shown(type(exc_info))}")
 
 
 # The body of the response
@@ -322,7 +303,7 @@ def check_iterator(iterator: object) -> None:
     if decisions.is_bare_string(iterator):
         raise AssertionError(
             "You should not return a string as your application iterator, instead return a single-item list "
-            f"containing a bytestring (got {_shown_short(iterator)})"
+            f"containing a bytestring (got {shown_short(iterator)})"
         )
 
 
@@ -345,34 +326,34 @@ def _check_input_call(wsgi_input: Input, method: str, args: tuple[object, ...]) 
         # CPython's test_wsgi_input wants the line "AssertionError" and nothing behind it.
         raise AssertionError
     if args:
-        raise AssertionError(f"input.{method}() takes one argument, the size (got {_shown(args)})")
+        raise AssertionError(f"input.{method}() takes one argument, the size (got {shown(args)})")
 
 
 def _check_input_data(wsgi_input: Input, method: str, data: object) -> None:
     if method == "readlines":
         if type(data) is not list:
-            raise AssertionError(f"input.readlines() must return a list (got {_shown_short(data)})")
+            raise AssertionError(f"input.readlines() must return a list (got {shown_short(data)})")
         for line in data:
             if type(line) is not bytes:
                 raise AssertionError(
-                    f"input.readlines() must return lines of bytes (got {_shown_short(line)})"
+                    f"input.readlines() must return lines of bytes (got {shown_short(line)})"
                 )
     elif type(data) is not bytes:
-        raise AssertionError(f"input.{method}() must return bytes (got {_shown_short(data)})")
+        raise AssertionError(f"input.{method}() must return bytes (got {shown_short(data)})")
 
 
 def _check_errors_call(wsgi_errors: Errors, method: str, args: tuple[object, ...]) -> None:
     if method == "close":
         raise AssertionError("errors.close() must not be called")
     if method == "write" and type(args[0]) is not str:
-        raise AssertionError(f"errors.write() argument must be a str instance (got {_shown_short(args[0])})")
+        raise AssertionError(f"errors.write() argument must be a str instance (got {shown_short(args[0])})")
 
 
 def _check_start_response(
     start_response: StartResponse, args: tuple[object, ...], kwargs: dict[str, object]
 ) -> None:
     if len(args) != 2 and len(args) != 3:
-        raise AssertionError(f"Invalid number of arguments: {_shown(args)}")
+        raise AssertionError(f"Invalid number of arguments: {shown(args)}")
     if kwargs:
         raise AssertionError(f"No keyword arguments allowed (got {', '.join(kwargs)})")
 
@@ -387,27 +368,27 @@ def _check_head(start_response: StartResponse, args: tuple[Any, ...], kwargs: di
 
 def _check_write(write: Write, data: object) -> None:
     if type(data) is not bytes:
-        raise AssertionError(f"write() argument must be a bytes instance (got {_shown_short(data)})")
+        raise AssertionError(f"write() argument must be a bytes instance (got {shown_short(data)})")
 
 
 def _check_result(exchange: Exchange, result: object) -> None:
     if not decisions.is_iterable(result):
         raise AssertionError(
-            f"The application must return an iterator, if only an empty list (got {_shown_short(result)})"
+            f"The application must return an iterator, if only an empty list (got {shown_short(result)})"
         )
     check_iterator(result)
 
 
 def _check_item(result: Result, item: object) -> None:
     if type(item) is not bytes:
-        raise AssertionError(f"Iterator yielded non-bytestring ({_shown(item)})")
+        raise AssertionError(f"Iterator yielded non-bytestring ({shown(item)})")
     # "before the iterable yields its first body bytestring, so that the server can send the headers"
     # (PEP 3333, Specification Details): an empty block carries no body, and no headers leave for it.
     if result.check_start_response is not None and item:
         if not result.check_start_response:
             raise AssertionError(
                 "The application returns and we started iterating over its body, but start_response has not "
-                f"yet been called (got {_shown_short(item)})"
+                f"yet been called (got {shown_short(item)})"
             )
         result.check_start_response = None
 
@@ -418,7 +399,7 @@ def _check_item_after_close(result: Result) -> None:
 
 def _check_discard(result: Result) -> None:
     application = result.exchange.application
-    origin = "" if application is None else f", returned by {_shown(application)}"
+    origin = "" if application is None else f", returned by {shown(application)}"
     kind = type(result.original_iterator).__name__
     message = f"Iterator garbage collected without being closed (a {kind}{origin})"
     if sys.stderr is not None:
@@ -491,7 +472,7 @@ def _stand_in_for(iterable: Any, exchange: Exchange) -> Result:
         result.exchange = exchange
         return result
     raise AssertionError(
-        f"The application must return an iterator, if only an empty list (got {_shown_short(iterable)})"
+        f"The application must return an iterator, if only an empty list (got {shown_short(iterable)})"
     )
 
 

@@ -12,7 +12,8 @@ import pytest
 import wsgix
 from tests.conform.exchanges import FileWrapper, Response, findings, ids, make_environ, serve
 from wsgix.conform import Breach, strict, watch
-from wsgix.conform.rule import Judgement, Profile, Rule, Verdict
+from wsgix.conform.rule import Judgement, Means, Observer, Profile, Rule, Verdict
+from wsgix.conform.rules import rule_of
 
 PLAIN = ("Content-Type", "text/plain")
 
@@ -157,6 +158,60 @@ def test_a_breach_by_the_result_closes_it():
 
     assert response.error.judgement.rule.id == "A15"
     assert body.closed
+
+
+def fails_itself(exchange, *passing):
+    raise ZeroDivisionError
+
+
+@pytest.fixture
+def faulty_rule(monkeypatch):
+    """A rule whose observers fail, at a point of each kind."""
+    points = ("errors_call", "start_response", "result", "item", "exhausted", "failed")
+    rule = rule_of("H2")
+    monkeypatch.setattr(rule, "observers", [Observer(Means.WATCH, point, fails_itself) for point in points])
+    return rule
+
+
+@pytest.mark.parametrize("raised", [None, LookupError])
+def test_an_observer_that_fails_is_told_as_the_referees_fault_and_disturbs_nothing(faulty_rule, raised):
+    def application(environ, start_response):
+        environ["wsgi.errors"].flush()
+        if raised:
+            raise raised
+        return broken_head(environ, start_response)
+
+    found = []
+    response = serve(watch(application, report=found.append))
+
+    failed = [judgement for judgement in found if judgement.rule is faulty_rule]
+    assert [judgement.verdict for judgement in failed] == [Verdict.HARNESS_FAILED]
+    assert failed[0].seen == "the observer raised a ZeroDivisionError"
+    assert failed[0].case == "GET /"
+    assert response.content == (b"" if raised else b"Hello")
+
+
+@pytest.mark.parametrize("point", ["errors_call", "start_response", "result", "item", "exhausted", "failed"])
+def test_each_point_outlives_an_observer_that_fails(point, monkeypatch):
+    monkeypatch.setattr(rule_of("H2"), "observers", [Observer(Means.WATCH, point, fails_itself)])
+
+    def application(environ, start_response):
+        environ["wsgi.errors"].flush()
+        start_response("200 OK", [PLAIN])
+        yield b"Hello"
+        raise LookupError
+
+    def ending(environ, start_response):
+        environ["wsgi.errors"].flush()
+        return hello(environ, start_response)
+
+    verdicts = {judgement.verdict for one in (application, ending) for judgement in findings(one)}
+
+    assert verdicts == {Verdict.HARNESS_FAILED}
+
+
+def test_without_a_report_the_exception_of_an_observer_that_fails_is_seen(faulty_rule):
+    assert isinstance(serve(watch(hello)).error, ZeroDivisionError)
 
 
 @pytest.mark.parametrize(

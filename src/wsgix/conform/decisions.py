@@ -11,6 +11,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final
 
+from wsgix.conform.words import shown_short
 from wsgix.facts.grammar import ALPHA, CTL, DIGIT, TCHAR
 from wsgix.facts.names import BODILESS_STATUSES
 
@@ -80,7 +81,7 @@ def may_have_content(code: str) -> bool:
 
 def content_length(value: object) -> int | None:
     """Return the number of bytes that a Content-Length tells, or None: it is 1*DIGIT (RFC 9110, 8.6)."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _LONGEST_LENGTH:
+    if type(value) is str and value.isascii() and value.isdigit() and len(value) <= _LONGEST_LENGTH:
         return int(value)
     return None
 
@@ -122,10 +123,10 @@ def exc_info_fault(exc_info: Any) -> str:
     kind, error, traceback = exc_info
     if kind is None and error is None and traceback is None:
         return ""
-    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-        return f"begins with {kind!r}, no class of exceptions"
-    if not isinstance(error, kind):
-        return f"has {error!r} in its middle, no instance of {kind.__name__}"
-    if not (isinstance(traceback, TracebackType) or (traceback is None and error.__traceback__ is None)):
-        return f"ends with {traceback!r}, no traceback"
+    if not (issubclass(type(kind), type) and issubclass(kind, BaseException)):
+        return f"begins with {shown_short(kind)}, no class of exceptions"
+    if kind not in type(error).__mro__:
+        return f"has {shown_short(error)} in its middle, no instance of {kind.__name__}"
+    if type(traceback) is not TracebackType and (traceback is not None or error.__traceback__ is not None):
+        return f"ends with {shown_short(traceback)}, no traceback"
     return ""

@@ -95,10 +95,12 @@ class Observation(Exchange):
     def note_request(self, environ: dict[str, Any]) -> None:
         """Note what the rules want of the request; what the server spelled wrongly is taken for absent."""
         method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
-        self.method = method if isinstance(method, str) else ""
-        self.path = path if isinstance(path, str) else ""
-        self.for_head = method == "HEAD"
-        if not environ.get("wsgi.input_terminated"):
+        if type(method) is str:
+            self.method = method
+            self.for_head = method == "HEAD"
+        if type(path) is str:
+            self.path = path
+        if environ.get("wsgi.input_terminated") is not True:
             self.input_length = decisions.content_length(environ.get("CONTENT_LENGTH"))
         if (handled := sys.exc_info()[1]) is not None:
             self.handled = id(handled)
@@ -119,15 +121,15 @@ class Observation(Exchange):
     def is_wrapped_file(self, result: object) -> bool:
         """Tell whether the server will know a result for what its wsgi.file_wrapper made."""
         if self.file_wrapper is not None:
-            return isinstance(result, self.file_wrapper)
+            return issubclass(type(result), self.file_wrapper)
         return any(result is made for made in self.made)
 
     def note_start(self, args: tuple[Any, ...]) -> None:
         """Note a head, as far as it can be read."""
         self.begun += 1
         status = args[0] if args else None
-        if isinstance(status, str):
-            self.status = status
+        if issubclass(type(status), str):
+            self.status = status = str.__str__(status)
             self.code = code = status[:3]
             self.bodiless = not decisions.may_have_content(code)
         else:
@@ -136,7 +138,7 @@ class Observation(Exchange):
         self.declared = None
         self.fields = fields = []
         headers = args[1] if len(args) > 1 else ()
-        if not isinstance(headers, (list, tuple)):
+        if not issubclass(type(headers), (list, tuple)):
             headers = ()  # an iterator, say: to look into it would empty it
         for item in headers:
             if type(item) is tuple and len(item) == 2:
@@ -154,10 +156,10 @@ class Observation(Exchange):
     @staticmethod
     def _note_odd(item: Any, fields: list[tuple[str, str]]) -> None:
         """Take a header for what it seems to mean, so that the other rules can look at it too."""
-        if isinstance(item, (tuple, list)) and len(item) == 2:
+        if issubclass(type(item), (tuple, list)) and len(item) == 2:
             name, value = item
-            if isinstance(name, str) and isinstance(value, str):
-                fields.append((str(name).lower(), str(value)))
+            if issubclass(type(name), str) and issubclass(type(value), str):
+                fields.append((str.lower(name), str.__str__(value)))
 
     def note_restart(self) -> None:
         """Note that the server iterates over the result, perhaps for a second time."""

@@ -108,9 +108,25 @@ class _Bench:
             exchange.breach = judgement
             raise Breach(judgement)
 
+    def failed_itself(self, exchange: Observation, rule: Rule, error: Exception) -> None:
+        """Tell that an observer failed: that is no fault of the application, and must not disturb it."""
+        if self.report is None:
+            raise error
+        if rule.id not in exchange.found:
+            exchange.found |= {rule.id}
+            self.report(
+                Judgement(
+                    rule=rule,
+                    verdict=Verdict.HARNESS_FAILED,
+                    seen=f"the observer raised a {type(error).__name__}",
+                    case=f"{exchange.method} {exchange.path}",
+                )
+            )
+
     def checks(self) -> Checks:
         """Return one check for each point; it does the bookkeeping, then asks the observers."""
         find = self.find
+        failed_itself = self.failed_itself
 
         def looks(point: str) -> tuple[tuple[Rule, Callable[..., Finding | None]], ...]:
             return tuple(self.observers.get(point, ()))
@@ -121,8 +137,13 @@ class _Bench:
             def check(stand_in: Any, *passing: Any) -> None:
                 exchange = stand_in.exchange
                 for rule, look in here:
-                    if (finding := look(exchange, *passing)) is not None:
-                        find(exchange, rule, finding, places.of_caller())
+                    try:
+                        finding = look(exchange, *passing)
+                    except Exception as error:
+                        failed_itself(exchange, rule, error)
+                    else:
+                        if finding is not None:
+                            find(exchange, rule, finding, places.of_caller())
 
             return check
 
@@ -131,10 +152,10 @@ class _Bench:
                 exchange.note_request(environ)
 
         def input_data(wsgi_input: Any, method: str, data: Any) -> None:
-            if isinstance(data, bytes):
+            if type(data) is bytes:
                 wsgi_input.exchange.consumed += len(data)
-            elif isinstance(data, list):
-                wsgi_input.exchange.consumed += sum(map(len, data))
+            elif type(data) is list:
+                wsgi_input.exchange.consumed += sum(len(line) for line in data if type(line) is bytes)
 
         started = looks("start_response")
 
@@ -142,18 +163,23 @@ class _Bench:
             exchange = stand_in.exchange
             exchange.note_start(args)
             for rule, look in started:
-                if (finding := look(exchange, args, kwargs)) is not None:
-                    find(exchange, rule, finding, places.of_caller())
+                try:
+                    finding = look(exchange, args, kwargs)
+                except Exception as error:
+                    failed_itself(exchange, rule, error)
+                else:
+                    if finding is not None:
+                        find(exchange, rule, finding, places.of_caller())
 
         def start_refused(stand_in: Any, args: Any, error: BaseException) -> None:
-            if len(args) > 2 and args[2]:
+            if len(args) > 2 and args[2] is not None:
                 stand_in.exchange.refusal = id(error)
 
         written = from_application("write")
 
         def write(stand_in: Any, data: Any) -> None:
             exchange = stand_in.exchange
-            if isinstance(data, bytes):
+            if type(data) is bytes:
                 exchange.content += len(data)
                 exchange.written += len(data)
             written(stand_in, data)
@@ -169,8 +195,13 @@ class _Bench:
                 except Exception:  # "If a call to len(iterable) succeeds": this one did not
                     exchange.length = None
             for rule, look in results:
-                if (finding := look(exchange, iterable)) is not None:
-                    find(exchange, rule, finding, places.of_application(exchange.application))
+                try:
+                    finding = look(exchange, iterable)
+                except Exception as error:
+                    failed_itself(exchange, rule, error)
+                else:
+                    if finding is not None:
+                        find(exchange, rule, finding, places.of_application(exchange.application))
 
         failures = looks("failed")
 
@@ -179,8 +210,13 @@ class _Bench:
                 return
             self.raise_again(exchange)
             for rule, look in failures:
-                if (finding := look(exchange, error)) is not None:
-                    find(exchange, rule, finding, places.of_application(exchange.application))
+                try:
+                    finding = look(exchange, error)
+                except Exception as error:
+                    failed_itself(exchange, rule, error)
+                else:
+                    if finding is not None:
+                        find(exchange, rule, finding, places.of_application(exchange.application))
 
         def reached(stand_in: Any) -> str:
             return places.of_iterator(stand_in.iterator, stand_in.iterable, stand_in.exchange.application)
@@ -195,8 +231,13 @@ class _Bench:
             if type(block) is bytes:
                 exchange.content += len(block)
             for rule, look in items:
-                if (finding := look(exchange, block)) is not None:
-                    find(exchange, rule, finding, reached(stand_in))
+                try:
+                    finding = look(exchange, block)
+                except Exception as error:
+                    failed_itself(exchange, rule, error)
+                else:
+                    if finding is not None:
+                        find(exchange, rule, finding, reached(stand_in))
 
         ends = looks("exhausted")
 
@@ -205,8 +246,13 @@ class _Bench:
             if exchange.breach is not None:
                 self.raise_again(exchange)
             for rule, look in ends:
-                if (finding := look(exchange)) is not None:
-                    find(exchange, rule, finding, reached(stand_in))
+                try:
+                    finding = look(exchange)
+                except Exception as error:
+                    failed_itself(exchange, rule, error)
+                else:
+                    if finding is not None:
+                        find(exchange, rule, finding, reached(stand_in))
 
         return Checks(
             environ=(environ,),

@@ -5,7 +5,6 @@ The records and their observers at the points of an exchange. How the iterable i
 
 from __future__ import annotations
 
-from reprlib import repr as short_repr
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +12,7 @@ from wsgix.conform.chunked import ChunkedLook
 from wsgix.conform.observation import Finding
 from wsgix.conform.rule import Level, Means, Profile, Rule, Side
 from wsgix.conform.rules.sources import pep3333, rfc
+from wsgix.conform.words import shown_short
 
 if TYPE_CHECKING:
     from wsgix.conform.observation import Observation
@@ -366,14 +366,14 @@ RULES: Final[tuple[Rule, ...]] = (
 def _block_of_other_type(exchange: Observation, item: Any) -> Finding | None:
     if type(item) is bytes or exchange.is_bare:
         return None
-    return Finding(f"block {exchange.items} is {short_repr(item)}, a {type(item).__name__}", "bytes")
+    return Finding(f"block {exchange.items} is {shown_short(item)}, a {type(item).__name__}", "bytes")
 
 
 @WRITE_GETS_BYTES.observed_by(Means.WATCH, "write")
 def _wrote_other_type(exchange: Observation, data: Any) -> Finding | None:
     if type(data) is bytes:
         return None
-    return Finding(f"write() was given {short_repr(data)}, a {type(data).__name__}", "bytes")
+    return Finding(f"write() was given {shown_short(data)}, a {type(data).__name__}", "bytes")
 
 
 @WRITE_POSITIONAL.observed_by(Means.WATCH, "write_call")

@@ -8,13 +8,13 @@ chapter H, the blocks of its content chapter B.
 from __future__ import annotations
 
 import inspect
-from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.conform.observation import Finding
 from wsgix.conform.rule import Level, Means, Profile, Rule, Side
 from wsgix.conform.rules import returning
 from wsgix.conform.rules.sources import pep3333
+from wsgix.conform.words import shown_short
 
 if TYPE_CHECKING:
     from wsgix.conform.observation import Observation
@@ -372,7 +372,7 @@ def _yields_too_early(exchange: Observation, item: Any) -> Finding | None:
     if exchange.begun or not item or type(item) is not bytes:
         return None
     return Finding(
-        f"the block {short_repr(item)} came, and no head", "start_response before the first content"
+        f"the block {shown_short(item)} came, and no head", "start_response before the first content"
     )
 
 

@@ -7,7 +7,6 @@ says of particular fields stands in `head_fields`, when and how often `start_res
 
 from __future__ import annotations
 
-from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.conform import decisions
@@ -15,6 +14,7 @@ from wsgix.conform.observation import Finding
 from wsgix.conform.rule import Level, Means, Profile, Rule, Side
 from wsgix.conform.rules import head_fields, head_starts
 from wsgix.conform.rules.sources import VALIDATE, pep3333, rfc
+from wsgix.conform.words import shown, shown_short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -382,7 +382,7 @@ RULES: Final[tuple[Rule, ...]] = tuple(
 def _status_of_other_type(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> Finding | None:
     if not args or type(args[0]) is str:
         return None
-    return Finding(f"the status {short_repr(args[0])} is a {type(args[0]).__name__}", "a str")
+    return Finding(f"the status {shown_short(args[0])} is a {type(args[0]).__name__}", "a str")
 
 
 @STATUS_SHAPE.observed_by(Means.WATCH, "start_response")
@@ -420,14 +420,14 @@ def _status_is_interim(exchange: Observation, args: tuple[Any, ...], kwargs: Any
 def _headers(args: tuple[Any, ...]) -> Iterator[Any]:
     """Give the items of the headers, if they can be looked at without using them up."""
     headers = args[1] if len(args) > 1 else ()
-    return iter(headers if isinstance(headers, (list, tuple)) else ())
+    return iter(headers if issubclass(type(headers), (list, tuple)) else ())
 
 
 @HEADERS_ARE_LIST.observed_by(Means.WATCH, "start_response")
 def _headers_of_other_type(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> Finding | None:
     if len(args) < 2 or type(args[1]) is list:
         return None
-    return Finding(f"the headers {short_repr(args[1])} are a {type(args[1]).__name__}", "a list")
+    return Finding(f"the headers {shown_short(args[1])} are a {type(args[1]).__name__}", "a list")
 
 
 @HEADERS_ARE_PAIRS.observed_by(Means.WATCH, "start_response")
@@ -435,10 +435,12 @@ def _headers_of_other_shape(exchange: Observation, args: tuple[Any, ...], kwargs
     if not exchange.odd:
         return None
     for item in _headers(args):
-        if not isinstance(item, tuple):
-            return Finding(f"the header {item!r} is a {type(item).__name__}", "a tuple of name and value")
+        if not issubclass(type(item), tuple):
+            return Finding(
+                f"the header {shown(item)} is a {type(item).__name__}", "a tuple of name and value"
+            )
         if len(item) != 2:
-            return Finding(f"the header {item!r} has {len(item)} parts", "a tuple of name and value")
+            return Finding(f"the header {shown(item)} has {len(item)} parts", "a tuple of name and value")
     return None
 
 
@@ -447,8 +449,8 @@ def _headers_of_tuple_subclass(exchange: Observation, args: tuple[Any, ...], kwa
     if not exchange.odd:
         return None
     for item in _headers(args):
-        if isinstance(item, tuple) and type(item) is not tuple:
-            return Finding(f"the header {item!r} is a {type(item).__name__}", "a tuple")
+        if issubclass(type(item), tuple) and type(item) is not tuple:
+            return Finding(f"the header {shown(item)} is a {type(item).__name__}", "a tuple")
     return None
 
 
@@ -457,10 +459,10 @@ def _header_string_of_other_type(exchange: Observation, args: tuple[Any, ...], k
     if not exchange.odd:
         return None
     for item in _headers(args):
-        if isinstance(item, (tuple, list)):
+        if issubclass(type(item), (tuple, list)):
             for part in item:
                 if type(part) is not str:
-                    return Finding(f"{part!r} in {item!r} is a {type(part).__name__}", "a str")
+                    return Finding(f"{shown(part)} in {shown(item)} is a {type(part).__name__}", "a str")
     return None
 
 

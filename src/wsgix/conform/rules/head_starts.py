@@ -6,13 +6,13 @@ The chapter is put together in `head`.
 from __future__ import annotations
 
 import sys
-from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.conform import decisions
 from wsgix.conform.observation import Finding
 from wsgix.conform.rule import Level, Means, Profile, Rule, Side
 from wsgix.conform.rules.sources import pep3333
+from wsgix.conform.words import shown_short
 
 if TYPE_CHECKING:
     from wsgix.conform.observation import Observation
@@ -256,6 +256,12 @@ def _exc_info(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return args[2] if len(args) > 2 else kwargs.get("exc_info")
 
 
+def _has_exc_info(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    # Servers ask `if exc_info:`, so that an empty tuple or False is none.
+    exc_info = _exc_info(args, kwargs)
+    return not (exc_info is None or exc_info is False or (type(exc_info) is tuple and not exc_info))
+
+
 @EXC_INFO_IS_TRIPLE.observed_by(Means.WATCH, "start_response")
 def _exc_info_is_something_else(
     exchange: Observation, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -263,14 +269,15 @@ def _exc_info_is_something_else(
     exc_info = _exc_info(args, kwargs)
     if exc_info is None or not (fault := decisions.exc_info_fault(exc_info)):
         return None
-    return Finding(f"exc_info {fault}: {short_repr(exc_info)}", "what sys.exc_info() returns, or None")
+    return Finding(f"exc_info {fault}: {shown_short(exc_info)}", "what sys.exc_info() returns, or None")
 
 
 @EXC_INFO_FROM_HANDLER.observed_by(Means.WATCH, "start_response")
 def _exc_info_of_no_exception(
     exchange: Observation, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Finding | None:
-    if _exc_info(args, kwargs) != (None, None, None):
+    exc_info = _exc_info(args, kwargs)
+    if type(exc_info) is not tuple or len(exc_info) != 3 or any(part is not None for part in exc_info):
         return None
     return Finding("exc_info is (None, None, None)", "exc_info only where an exception is being handled")
 
@@ -279,7 +286,7 @@ def _exc_info_of_no_exception(
 def _error_without_exc_info(
     exchange: Observation, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Finding | None:
-    if exchange.code[:1] != "5" or _exc_info(args, kwargs):
+    if exchange.code[:1] != "5" or _has_exc_info(args, kwargs):
         return None
     error = sys.exc_info()[1]
     if error is None or id(error) == exchange.handled:
@@ -292,9 +299,9 @@ def _error_without_exc_info(
 
 @START_ONCE.observed_by(Means.WATCH, "start_response")
 def _started_twice(exchange: Observation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Finding | None:
-    if exchange.begun < 2 or _exc_info(args, kwargs):
+    if exchange.begun < 2 or _has_exc_info(args, kwargs):
         return None
-    status = short_repr(args[0]) if args else "none"
+    status = shown_short(args[0]) if args else "none"
     return Finding(
         f"call {exchange.begun} of start_response, with the status {status}, has no exc_info",
         "one call, or exc_info with each further one",
@@ -304,7 +311,7 @@ def _started_twice(exchange: Observation, args: tuple[Any, ...], kwargs: dict[st
 @REFUSAL_PASSES.observed_by(Means.WATCH, "result")
 @REFUSAL_PASSES.observed_by(Means.WATCH, "item")
 def _trapped_and_gave(exchange: Observation, given: Any) -> Finding | None:
-    return _trapped(exchange, f"{short_repr(given)} came") if exchange.refusal else None
+    return _trapped(exchange, f"{shown_short(given)} came") if exchange.refusal else None
 
 
 @REFUSAL_PASSES.observed_by(Means.WATCH, "exhausted")

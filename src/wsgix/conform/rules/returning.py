@@ -6,13 +6,13 @@ The records and their observers at the points of an exchange. The chapter is put
 from __future__ import annotations
 
 import io
-from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.conform import decisions
 from wsgix.conform.observation import Finding
 from wsgix.conform.rule import Level, Means, Profile, Rule, Side
 from wsgix.conform.rules.sources import pep3333
+from wsgix.conform.words import shown_short
 
 if TYPE_CHECKING:
     from wsgix.conform.observation import Observation
@@ -310,7 +310,7 @@ RULES: Final[tuple[Rule, ...]] = (
 def _returns_no_iterable(exchange: Observation, result: Any) -> Finding | None:
     if decisions.is_iterable(result):
         return None
-    return Finding(f"{short_repr(result)} was returned", "an iterable, if only an empty list")
+    return Finding(f"{shown_short(result)} was returned", "an iterable, if only an empty list")
 
 
 @NO_BARE_STRING.observed_by(Means.WATCH, "result")
@@ -318,7 +318,9 @@ def _returns_string(exchange: Observation, result: Any) -> Finding | None:
     if not decisions.is_bare_string(result):
         return None
     exchange.is_bare = True
-    return Finding(f"{short_repr(result)} was returned", "a list that holds the content as one item of bytes")
+    return Finding(
+        f"{shown_short(result)} was returned", "a list that holds the content as one item of bytes"
+    )
 
 
 @LEN_ACCURATE.observed_by(Means.WATCH, "item")
@@ -343,7 +345,7 @@ def _yields_less_than_len(exchange: Observation) -> Finding | None:
 
 @NO_BARE_FILE.observed_by(Means.WATCH, "result")
 def _returns_file(exchange: Observation, result: Any) -> Finding | None:
-    if not hasattr(result, "readable") or not isinstance(result, io.IOBase):
+    if not issubclass(type(result), io.IOBase):
         return None
     if exchange.is_wrapped_file(result):
         return None

@@ -5,12 +5,12 @@ The records and their observers at the points of an exchange; scenarios are atta
 
 from __future__ import annotations
 
-from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.conform.observation import Finding
 from wsgix.conform.rule import Level, Means, Profile, Rule, Side
 from wsgix.conform.rules.sources import VALIDATE, pep3333
+from wsgix.conform.words import shown_short
 
 if TYPE_CHECKING:
     from wsgix.conform.observation import Observation
@@ -397,7 +397,7 @@ def _reads_beyond_length(exchange: Observation, method: str, args: tuple[Any, ..
     if length is None or method != "read" or not args:
         return None
     size = args[0]
-    if not isinstance(size, int) or size <= 0 or exchange.consumed + size <= length:
+    if type(size) is not int or size <= 0 or exchange.consumed + size <= length:
         return None
     return Finding(
         f"read({size}) after {exchange.consumed} bytes, and CONTENT_LENGTH is {length}",
@@ -422,16 +422,16 @@ def _closes_errors(exchange: Observation, method: str, args: tuple[Any, ...]) ->
 
 @ERRORS_GET_STR.observed_by(Means.WATCH, "errors_call")
 def _writes_other_type(exchange: Observation, method: str, args: tuple[Any, ...]) -> Finding | None:
-    if method != "write" or isinstance(args[0], str):
+    if method != "write" or issubclass(type(args[0]), str):
         return None
-    return Finding(f"{short_repr(args[0])}, a {type(args[0]).__name__}, was written to wsgi.errors", "a str")
+    return Finding(f"{shown_short(args[0])}, a {type(args[0]).__name__}, was written to wsgi.errors", "a str")
 
 
 @ERRORS_LINES.observed_by(Means.WATCH, "errors_call")
 def _ends_in_carriage_return(exchange: Observation, method: str, args: tuple[Any, ...]) -> Finding | None:
-    if method != "write" or not isinstance(args[0], str) or not args[0].endswith("\r\n"):
+    if method != "write" or type(args[0]) is not str or not args[0].endswith("\r\n"):
         return None
-    return Finding(f"{short_repr(args[0])} was written to wsgi.errors", "a line that ends in \\n alone")
+    return Finding(f"{shown_short(args[0])} was written to wsgi.errors", "a line that ends in \\n alone")
 
 
 @READ_TAKES_SIZE.observed_by(Means.WATCH, "input_call")
