@@ -1,6 +1,8 @@
 """The battery as a whole: what it asks, how it sums up, and that nothing that hangs or fails can stop it."""
 
+import re
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -367,3 +369,30 @@ def test_a_permission_is_never_judged():
         for rule in select_rules(Side.APPLICATION, frozenset(Profile), (), ())
         if rule.level is Level.MAY
     ]
+
+
+def test_the_document_lists_the_scenarios_as_they_are():
+    text = Path(__file__).parents[2].joinpath("docs", "referee-check.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| ([a-z]+[a-z-]*) \| (.*?) \| (.*?) ?\|$", text, re.MULTILINE)
+
+    assert listed == [
+        (scenario.name, scenario.says, ", ".join(rule.id for rule in scenario.rules()))
+        for scenario in SCENARIOS
+    ]
+
+
+def test_faults_of_different_rules_do_not_hide_each_other():
+    headers = [TEXT]
+
+    def application(environ, start_response):
+        path = environ["PATH_INFO"].encode("latin-1").decode()
+        if environ["REQUEST_METHOD"] == "POST":
+            raise LookupError(path)
+        if environ.get("HTTP_TE"):
+            return page(b"other")(environ, start_response)
+        start_response("200", headers)
+        return [b"Hello"]
+
+    report = drive(application)
+
+    assert {one.rule.id for one in report.failures()} == {"A14", "B9", "H2", "H29", "I7", "I8", "I12"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 from wsgix.conform import watch
@@ -116,7 +116,7 @@ class Stage:
         return f"{self.scenario}: {request}"
 
     def went_well(self, call: Call) -> bool:
-        """Tell whether a call was answered, without a finding and with no server error."""
+        """Tell whether a call was answered, and not with a server error."""
         return not call.failed and call.code < 500 and not blamed(call)
 
     def sound(self) -> Iterator[tuple[Request, Call]]:
@@ -127,6 +127,10 @@ class Stage:
                 yield request, call
 
 
+UPSETTING: Final = frozenset({"A1", "A4", "A6", "A7", "A9", "A10", "B2", "B3", "H19", "I3", "I4"})
+"""Rules whose breach upsets the call itself: no server can go on, or the application's own call fails."""
+
+
 def blamed(call: Call) -> bool:
-    """Tell whether the watch found a call at fault, so that what follows from that is no finding more."""
-    return any(one.verdict is Verdict.FAIL for one in call.findings)
+    """Tell whether the watch found what upsets a call, so that what follows from that is no finding more."""
+    return any(one.rule.id in UPSETTING for one in call.findings)
