@@ -1,5 +1,6 @@
 """conform.watch: what it finds where, that it changes nothing else, and what it leaves to the server."""
 
+import copy
 import gc
 import logging
 import sys
@@ -1049,6 +1050,20 @@ def test_a_wrapper_that_is_a_file_itself_is_no_bare_file():
         return environ["wsgi.file_wrapper"](BytesIO(b"content"))
 
     assert findings(application, make_environ(**{"wsgi.file_wrapper": FileOfServer})) == []
+
+
+def test_the_stand_ins_can_be_copied():
+    copies = []
+
+    def application(environ, start_response):
+        copies.extend([copy.copy(environ["wsgi.input"]), copy.copy(environ["wsgi.errors"])])
+        return hello(environ, start_response)
+
+    result = watch(application)(make_environ("POST", b"content"), lambda *args: print)
+
+    assert copies[0].read(7) == b"content"
+    assert copies[1].write("text") is None
+    assert list(copy.copy(result)) == [b"Hello"]
 
 
 def test_the_environ_stays_the_servers_dict():

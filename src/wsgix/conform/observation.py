@@ -167,6 +167,16 @@ class Observation(Exchange):
         self.content = self.written
 
     @property
+    def exchange(self) -> Observation:
+        """Itself: what stands at a point, be it a stand-in or the exchange, has an `exchange`."""
+        return self
+
+    @property
+    def request(self) -> str:
+        """The request in two words, for people."""
+        return f"{self.method} {self.path}"
+
+    @property
     def has_content(self) -> bool:
         """Whether the response may have content at all."""
         return not (self.bodiless or self.for_head)

@@ -1,24 +1,23 @@
 """The strict face of the referee: `watch`, which holds an application to the rules while it serves.
 
 Here lives how the rules that can be seen between server and application are put at the points of the
-exchange, and stand-ins that hide as little as they can: both sides behave under watch as without it. What is
-right or wrong is decided by the observers in `conform.rules`. Rules of servers are not looked at: what a
-server does wrong is no fault of the application.
+exchange. What is right or wrong is decided by the observers in `conform.rules`; what stands between the two
+sides is in `conform.transparent`. Rules of servers are not looked at: what a server does wrong is no fault of
+the application.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
-from wsgix.conform import decisions, places
+from wsgix.conform import places, transparent
 from wsgix.conform.observation import Observation
-from wsgix.conform.points import Checks, Errors, Input, Write, interpose
+from wsgix.conform.points import Checks, interpose
 from wsgix.conform.rule import Judgement, Means, Profile, Side, Status, Verdict
 from wsgix.conform.rules import all_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
-    from types import TracebackType
+    from collections.abc import Callable, Collection, Iterable
 
     from wsgix.conform.observation import Finding
     from wsgix.conform.rule import Rule
@@ -72,10 +71,10 @@ def watch(
         application,
         _Bench(rules, report).checks(),
         exchange_class=Observation,
-        input_class=_Input,
-        errors_class=_Errors,
-        write_class=_Write,
-        result_class=_stand_in,
+        input_class=transparent.Input,
+        errors_class=transparent.Errors,
+        write_class=transparent.Write,
+        result_class=transparent.stand_in_for,
     )
 
 
@@ -90,62 +89,14 @@ class _Bench:
                 if observer.means is Means.WATCH:
                     self.observers.setdefault(observer.point, []).append((rule, observer.function))
 
-    def find(self, exchange: Observation, rule: Rule, finding: Finding, where: str) -> None:
-        if rule.id in exchange.found:
-            return
-        exchange.found |= {rule.id}
-        judgement = Judgement(
-            rule=rule,
-            verdict=Verdict.FAIL,
-            seen=finding.seen,
-            wanted=finding.wanted,
-            case=f"{exchange.method} {exchange.path}",
-            where=where,
-        )
-        if self.report is not None:
-            self.report(judgement)
-        else:
-            exchange.breach = judgement
-            raise Breach(judgement)
-
-    def failed_itself(self, exchange: Observation, rule: Rule, error: Exception) -> None:
-        """Tell that an observer failed: that is no fault of the application, and must not disturb it."""
-        if self.report is None:
-            raise error
-        if rule.id not in exchange.found:
-            exchange.found |= {rule.id}
-            self.report(
-                Judgement(
-                    rule=rule,
-                    verdict=Verdict.HARNESS_FAILED,
-                    seen=f"the observer raised a {type(error).__name__}",
-                    case=f"{exchange.method} {exchange.path}",
-                )
-            )
-
     def checks(self) -> Checks:
         """Return one check for each point; it does the bookkeeping, then asks the observers."""
-        find = self.find
-        failed_itself = self.failed_itself
-
-        def looks(point: str) -> tuple[tuple[Rule, Callable[..., Finding | None]], ...]:
-            return tuple(self.observers.get(point, ()))
-
-        def from_application(point: str) -> Callable[..., None]:
-            here = looks(point)
-
-            def check(stand_in: Any, *passing: Any) -> None:
-                exchange = stand_in.exchange
-                for rule, look in here:
-                    try:
-                        finding = look(exchange, *passing)
-                    except Exception as error:
-                        failed_itself(exchange, rule, error)
-                    else:
-                        if finding is not None:
-                            find(exchange, rule, finding, places.of_caller())
-
-            return check
+        ask_of_start = self.asking("start_response", 2, _called_from)
+        ask_of_written = self.asking("write", 1, _called_from)
+        ask_of_result = self.asking("result", 1, _begun_at)
+        ask_of_failure = self.asking("failed", 1, _begun_at)
+        ask_of_item = self.asking("item", 1, _reached_at)
+        ask_of_end = self.asking("exhausted", 0, _reached_at)
 
         def environ(exchange: Any, environ: Any) -> None:
             if type(environ) is dict:
@@ -157,34 +108,19 @@ class _Bench:
             elif type(data) is list:
                 wsgi_input.exchange.consumed += sum(len(line) for line in data if type(line) is bytes)
 
-        started = looks("start_response")
-
         def start_response(stand_in: Any, args: Any, kwargs: Any) -> None:
-            exchange = stand_in.exchange
-            exchange.note_start(args)
-            for rule, look in started:
-                try:
-                    finding = look(exchange, args, kwargs)
-                except Exception as error:
-                    failed_itself(exchange, rule, error)
-                else:
-                    if finding is not None:
-                        find(exchange, rule, finding, places.of_caller())
+            stand_in.exchange.note_start(args)
+            ask_of_start(stand_in, args, kwargs)
 
         def start_refused(stand_in: Any, args: Any, error: BaseException) -> None:
             if len(args) > 2 and args[2] is not None:
                 stand_in.exchange.refusal = id(error)
 
-        written = from_application("write")
-
         def write(stand_in: Any, data: Any) -> None:
-            exchange = stand_in.exchange
             if type(data) is bytes:
-                exchange.content += len(data)
-                exchange.written += len(data)
-            written(stand_in, data)
-
-        results = looks("result")
+                stand_in.exchange.content += len(data)
+                stand_in.exchange.written += len(data)
+            ask_of_written(stand_in, data)
 
         def result(exchange: Any, iterable: Any) -> None:
             exchange.returned = True
@@ -194,34 +130,12 @@ class _Bench:
                     exchange.length = len(iterable)
                 except Exception:  # "If a call to len(iterable) succeeds": this one did not
                     exchange.length = None
-            for rule, look in results:
-                try:
-                    finding = look(exchange, iterable)
-                except Exception as error:
-                    failed_itself(exchange, rule, error)
-                else:
-                    if finding is not None:
-                        find(exchange, rule, finding, places.of_application(exchange.application))
-
-        failures = looks("failed")
+            ask_of_result(exchange, iterable)
 
         def failed(exchange: Any, error: BaseException) -> None:
-            if isinstance(error, Breach):
-                return
-            self.raise_again(exchange)
-            for rule, look in failures:
-                try:
-                    finding = look(exchange, error)
-                except Exception as error:
-                    failed_itself(exchange, rule, error)
-                else:
-                    if finding is not None:
-                        find(exchange, rule, finding, places.of_application(exchange.application))
-
-        def reached(stand_in: Any) -> str:
-            return places.of_iterator(stand_in.iterator, stand_in.iterable, stand_in.exchange.application)
-
-        items = looks("item")
+            if not isinstance(error, Breach):
+                self.raise_again(exchange)
+                ask_of_failure(exchange, error)
 
         def item(stand_in: Any, block: Any) -> None:
             exchange = stand_in.exchange
@@ -230,45 +144,101 @@ class _Bench:
             exchange.items += 1
             if type(block) is bytes:
                 exchange.content += len(block)
-            for rule, look in items:
-                try:
-                    finding = look(exchange, block)
-                except Exception as error:
-                    failed_itself(exchange, rule, error)
-                else:
-                    if finding is not None:
-                        find(exchange, rule, finding, reached(stand_in))
-
-        ends = looks("exhausted")
+            ask_of_item(stand_in, block)
 
         def exhausted(stand_in: Any) -> None:
-            exchange = stand_in.exchange
-            if exchange.breach is not None:
-                self.raise_again(exchange)
-            for rule, look in ends:
-                try:
-                    finding = look(exchange)
-                except Exception as error:
-                    failed_itself(exchange, rule, error)
-                else:
-                    if finding is not None:
-                        find(exchange, rule, finding, reached(stand_in))
+            self.raise_again(stand_in.exchange)
+            ask_of_end(stand_in)
 
         return Checks(
             environ=(environ,),
-            input_call=(from_application("input_call"),),
+            input_call=(self.asking("input_call", 2, _called_from),),
             input_data=(input_data,),
-            errors_call=(from_application("errors_call"),),
-            attribute=(from_application("attribute"),),
+            errors_call=(self.asking("errors_call", 2, _called_from),),
+            attribute=(self.asking("attribute", 2, _called_from),),
             start_response=(start_response,),
             start_refused=(start_refused,),
-            write_call=(from_application("write_call"),),
+            write_call=(self.asking("write_call", 2, _called_from),),
             write=(write,),
             result=(result,),
             failed=(failed,),
             item=(item,),
             exhausted=(exhausted,),
         )
+
+    def asking(self, point: str, passing: int, place: Callable[[Any], str]) -> Callable[..., None]:
+        """Return a check that asks the observers of one point; `place` tells where it happened.
+
+        The check is called with the stand-in or the exchange that stands at the point, and with as many
+        values as `passing` says. It is written out for each number, since each request makes some forty of
+        these calls, and one by `*` costs a quarter more.
+        """
+        observers = tuple(self.observers.get(point, ()))
+
+        def ask(standing: Any) -> None:
+            exchange = standing.exchange
+            for rule, look in observers:
+                try:
+                    finding = look(exchange)
+                except Exception as error:
+                    self.tell_of_fault(exchange, rule, error)
+                else:
+                    if finding is not None:
+                        self.tell(exchange, rule, finding, place(standing))
+
+        def ask_about(standing: Any, one: Any) -> None:
+            exchange = standing.exchange
+            for rule, look in observers:
+                try:
+                    finding = look(exchange, one)
+                except Exception as error:
+                    self.tell_of_fault(exchange, rule, error)
+                else:
+                    if finding is not None:
+                        self.tell(exchange, rule, finding, place(standing))
+
+        def ask_about_two(standing: Any, one: Any, two: Any) -> None:
+            exchange = standing.exchange
+            for rule, look in observers:
+                try:
+                    finding = look(exchange, one, two)
+                except Exception as error:
+                    self.tell_of_fault(exchange, rule, error)
+                else:
+                    if finding is not None:
+                        self.tell(exchange, rule, finding, place(standing))
+
+        return (ask, ask_about, ask_about_two)[passing]
+
+    def tell(self, exchange: Observation, rule: Rule, finding: Finding, where: str) -> None:
+        """Report a finding, or raise it where nobody is to be told; of one rule the first only."""
+        if rule.id in exchange.found:
+            return
+        exchange.found |= {rule.id}
+        judgement = Judgement(
+            rule=rule,
+            verdict=Verdict.FAIL,
+            seen=finding.seen,
+            wanted=finding.wanted,
+            case=exchange.request,
+            where=where,
+        )
+        if self.report is not None:
+            self.report(judgement)
+        else:
+            exchange.breach = judgement
+            raise Breach(judgement)
+
+    def tell_of_fault(self, exchange: Observation, rule: Rule, error: Exception) -> None:
+        """Report that an observer failed: that is no fault of the application, and must not disturb it."""
+        if self.report is None:
+            raise error
+        if rule.id not in exchange.found:
+            exchange.found |= {rule.id}
+            seen = f"the observer raised a {type(error).__name__}"
+            self.report(
+                Judgement(rule=rule, verdict=Verdict.HARNESS_FAILED, seen=seen, case=exchange.request)
+            )
 
     @staticmethod
     def raise_again(exchange: Observation) -> None:
@@ -277,141 +247,13 @@ class _Bench:
             raise Breach(exchange.breach)
 
 
-# The stand-ins
+def _called_from(stand_in: Any) -> str:
+    return places.of_caller()
 
 
-class _Lent:
-    """What both streams share: attributes that PEP 3333 does not name are lent, and seen when used."""
-
-    key: str
-    exchange: Any
-
-    def _lend(self, stream: object, name: str) -> Any:
-        value = getattr(stream, name)
-        if name.startswith("__"):
-            return value  # Python's own curiosity: copying, pickling, inspecting
-        if not callable(value):
-            self._use(name)
-            return value
-        # Who asks `hasattr(stream, "readinto")` first, as Werkzeug does, has another way where there is none:
-        # to use it binds him to no server.
-        asked = self.__dict__.setdefault("asked", set())
-        if name in asked:
-            return value
-        asked.add(name)
-
-        def method(*args: Any, **kwargs: Any) -> Any:
-            self._use(name)
-            return value(*args, **kwargs)
-
-        return method
-
-    def _use(self, name: str) -> None:
-        for check in self.exchange.checks.attribute:
-            check(self, self.key, name)
+def _begun_at(exchange: Observation) -> str:
+    return places.of_application(exchange.application)
 
 
-class _Input(_Lent, Input):
-    """`wsgi.input` with all that the server's stream has."""
-
-    key = "wsgi.input"
-
-    def __getattr__(self, name: str) -> Any:
-        return self._lend(self.input, name)
-
-    def __next__(self) -> bytes:
-        self._use("__next__")
-        return next(self.input)  # type: ignore[call-overload, no-any-return]  # PEP 3333 names no such method
-
-    def __enter__(self) -> Self:
-        self._use("__enter__")
-        self.input.__enter__()  # type: ignore[attr-defined]
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> Any:
-        return self.input.__exit__(kind, error, traceback)  # type: ignore[attr-defined]
-
-
-class _Errors(_Lent, Errors):
-    """`wsgi.errors` with all that the server's stream has."""
-
-    key = "wsgi.errors"
-
-    def __getattr__(self, name: str) -> Any:
-        return self._lend(self.errors, name)
-
-
-class _Write(Write):
-    """`write`, as the server takes it."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
-        checks = self.exchange.checks
-        if len(args) == 1 and not kwargs:
-            for check in checks.write:
-                check(self, args[0])
-        else:
-            for look in checks.write_call:
-                look(self, args, kwargs)
-        self.writer(*args, **kwargs)
-
-
-class _Body:
-    """The application's iterable for the server: iterates when the server does, and lends all attributes."""
-
-    def __init__(self, iterable: Iterable[bytes], exchange: Observation) -> None:
-        self.iterable = iterable
-        self.exchange = exchange
-        self.iterator: Iterator[bytes] | None = None
-
-    def __iter__(self) -> Iterator[bytes]:
-        exchange = self.exchange
-        try:
-            self.iterator = iter(self.iterable)
-        except BaseException as error:
-            for failing in exchange.checks.failed:
-                failing(exchange, error)
-            raise
-        exchange.note_restart()
-        return self
-
-    def __next__(self) -> bytes:
-        exchange = self.exchange
-        if self.iterator is None:
-            iter(self)
-        try:
-            item = next(self.iterator, _END)  # type: ignore[arg-type]  # iter() has just set it
-        except BaseException as error:
-            for failing in exchange.checks.failed:
-                failing(exchange, error)
-            raise
-        if item is _END:
-            for look in exchange.checks.exhausted:
-                look(self)
-            raise StopIteration
-        for check in exchange.checks.item:
-            check(self, item)
-        return item
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.iterable, name)
-
-
-class _SizedBody(_Body):
-    """One whose `len()` is the application's."""
-
-    def __len__(self) -> int:
-        return len(self.iterable)  # type: ignore[arg-type]  # it has one: that is what this class is for
-
-
-_END: Any = object()
-
-
-def _stand_in(iterable: Any, exchange: Any) -> Iterable[bytes]:
-    """Return what goes to the server: the result itself, if that is to be known again or is no iterable."""
-    if exchange.is_wrapped_file(iterable) or not decisions.is_iterable(iterable):
-        return iterable  # type: ignore[no-any-return]
-    if hasattr(type(iterable), "__len__"):
-        return _SizedBody(iterable, exchange)
-    return _Body(iterable, exchange)
+def _reached_at(stand_in: Any) -> str:
+    return places.of_iterator(stand_in.iterator, stand_in.iterable, stand_in.exchange.application)
