@@ -233,6 +233,16 @@ def test_only_the_rules_of_the_profiles_are_held(profiles, expected):
     assert sorted(ids(findings(application, profiles=profiles))) == expected
 
 
+def test_rules_that_are_to_be_ignored_are():
+    assert ids(findings(broken_head, ignore={"H13", "B9"})) == ["H2"]
+    assert ids(findings(broken_head, ignore=["H"])) == []
+
+
+def test_what_is_no_rule_and_no_chapter_cannot_be_ignored():
+    with pytest.raises(ValueError, match="no rule and no chapter: H0, h13"):
+        watch(hello, ignore=["h13", "H1", "H0"])
+
+
 def test_all_profiles_but_the_librarys_own_are_held_by_default():
     assert set(Profile) - {Profile.STDLIB} == strict.DEFAULT_PROFILES
 

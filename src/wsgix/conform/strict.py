@@ -14,7 +14,7 @@ from wsgix.conform import places, transparent
 from wsgix.conform.observation import Observation
 from wsgix.conform.points import Checks, interpose
 from wsgix.conform.rule import Judgement, Means, Profile, Side, Status, Verdict
-from wsgix.conform.rules import all_rules
+from wsgix.conform.rules import CHAPTERS, all_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -47,6 +47,7 @@ def watch(
     application: WSGIApplication,
     *,
     profiles: Collection[Profile] = DEFAULT_PROFILES,
+    ignore: Collection[str] = (),
     report: Callable[[Judgement], object] | None = None,
 ) -> WSGIApplication:
     """Wrap an application so that each call of it is held to the rules of `profiles` that bind applications.
@@ -59,13 +60,21 @@ def watch(
     The iterable keeps its `len()`, its `close()` and all other attributes, and what `wsgi.file_wrapper` made
     is returned as it is. `wsgi.input` and `wsgi.errors` are replaced in the server's environ.
 
-    Returns an application that may be called many times and from many threads.
+    Rules whose IDs, or the letters of whose chapters, are in `ignore` are left out.
+
+    Returns an application that may be called many times and from many threads. Raises `ValueError` if `ignore`
+    names what is no rule and no chapter.
     """
-    wanted = frozenset(profiles)
+    wanted, unwanted = frozenset(profiles), set(ignore)
+    if unknown := unwanted.difference(CHAPTERS, (rule.id for rule in all_rules())):
+        raise ValueError(f"no rule and no chapter: {', '.join(sorted(unknown))}")
     rules = [
         rule
         for rule in all_rules()
-        if rule.binds is Side.APPLICATION and rule.profiles & wanted and rule.status is not Status.REMOVED
+        if rule.binds is Side.APPLICATION
+        and rule.profiles & wanted
+        and unwanted.isdisjoint((rule.id, rule.id[0]))
+        and rule.status is not Status.REMOVED
     ]
     return interpose(
         application,

@@ -215,14 +215,15 @@ def app(environ, start_response):
 NO_CONTENT_FOR_HEAD: Final = Rule(
     id="B9",
     slug="no-content-for-head",
-    level=Level.SHOULD_NOT,
+    level=Level.DE_FACTO,
     binds=Side.APPLICATION,
     source=rfc(9110, "9.3.2"),
     quote="MUST NOT send content in the response",
     says="The answer to HEAD comes without content.",
     why=(
-        "Nobody gets to see it. HTTP forbids servers to send it, and most drop it; the application has made "
-        "it in vain, and one that trusts the server is at fault under the server that does not."
+        "HTTP forbids it to whoever sends, which is the server, and nearly all servers drop what the "
+        "application gives; the example in PEP 3333 relies on it too. Still the content was made in vain, "
+        "and where one server does not drop it, the client takes it for the next response."
     ),
     good="""\
 method = "HEAD"
@@ -238,7 +239,7 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
     return [b"Hello"]
 """,
-    profiles=frozenset({Profile.HTTP}),
+    profiles=frozenset({Profile.DE_FACTO}),
 )
 
 NO_TRANSFER_CODING: Final = Rule(
