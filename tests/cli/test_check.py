@@ -120,6 +120,27 @@ def test_middleware_is_judged_as_such(check):
     assert "M7" in out
 
 
+def test_what_the_application_prints_stays_out_of_the_report(check, folder):
+    folder.write(
+        "loud_to_check.py",
+        """
+        print("loaded")
+
+        def app(environ, start_response):
+            print("called")
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return []
+        """,
+    )
+
+    status, out, err = check("loud_to_check:app")
+
+    assert status == 0
+    assert "loaded" not in out
+    assert "called" not in out
+    assert "loaded\ncalled\n" in err
+
+
 def test_quiet_prints_nothing(check):
     assert check("broken", "--quiet") == (1, "", "")
 

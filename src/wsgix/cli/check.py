@@ -6,7 +6,9 @@ its "not judged" also for an application that cannot be loaded.
 """
 
 import argparse
+import contextlib
 import dataclasses
+import sys
 from typing import Final
 
 from wsgix import __version__
@@ -84,23 +86,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Load what is named, judge it, write the reports; return the exit status."""
-    try:
-        subject = load_application(options.application)
-    except ApplicationError as error:
-        raise CommandFailure(str(error), NOT_JUDGED) from None
     judge = judge_middleware if options.middleware else drive
     try:
-        report = judge(
-            subject,
-            name=options.application,
-            paths=options.path or ("/",),
-            fields=options.header,
-            profiles=map(Profile, options.profile) if options.profile else PROFILES,
-            select=options.select,
-            ignore=options.ignore,
-            timeout=options.timeout,
-        )
-    except ValueError as error:
+        # What the application prints would stand within the report, which may be JSON.
+        with contextlib.redirect_stdout(sys.stderr):
+            report = judge(
+                load_application(options.application),
+                name=options.application,
+                paths=options.path or ("/",),
+                fields=options.header,
+                profiles=map(Profile, options.profile) if options.profile else PROFILES,
+                select=options.select,
+                ignore=options.ignore,
+                timeout=options.timeout,
+            )
+    except (ApplicationError, ValueError) as error:
         raise CommandFailure(str(error), NOT_JUDGED) from None
     reports = [dataclasses.replace(report, tool=__version__)]
     write_outputs(reports, options)

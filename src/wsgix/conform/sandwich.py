@@ -11,6 +11,7 @@ import functools
 import gc
 import time
 from dataclasses import replace
+from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.conform import below
@@ -87,7 +88,7 @@ def judge_middleware(
     """Judge middleware by the rules of chapter M.
 
     Args:
-        factory: takes an application, returns one; it is called once.
+        factory: takes an application and returns one; it is called once, and again after a call that hung.
         name: what the report calls it.
         paths, fields, profiles, select, ignore, timeout: as for `wsgix.conform.drive.drive`.
 
@@ -101,14 +102,7 @@ def judge_middleware(
     found: list[Judgement] = []
     calls: list[Call] = []
     inner = Below()
-    fault = ""
-    outer: Any = None
-    try:
-        outer = factory(inner)
-    except Exception as error:
-        fault = f"{name} raised {type(error).__name__} when it was given an application: {error}"
-    if not fault and not callable(outer):
-        fault = f"{name} returned {outer!r} for an application, which cannot be called"
+    outer, fault = _wrap(factory, inner, name)
     visited = False
     for shape, application, attributes in () if fault else SHAPES:
         scenario = Scenario(
@@ -120,23 +114,41 @@ def judge_middleware(
         stage = Stage(outer, scenario.name, paths, fields, held_to)
         found += play(scenario, stage, timeout)
         calls += list(stage.calls)
-        visited = visited or bool(inner.seen)
+        visited = visited or inner.seen
         if stage.hung:
-            inner = Below()  # the one that hangs may go on some time
-            outer = factory(inner)
-    if any(one.rule is m.ONE_FOR_ONE and one.verdict is Verdict.FAIL for one in found):
-        found = [one for one in found if one.rule is not m.NO_BLOCK_SWALLOWED]
-        found.append(
-            Judgement(
-                m.NO_BLOCK_SWALLOWED,
-                Verdict.DEPENDENCY_FAILED,
-                seen="it waits for several blocks (M2), and so yields fewer than it takes",
-            )
-        )
+            inner = Below()  # the one that hangs may go on at any time, and note what it sees
+            outer, fault = _wrap(factory, inner, name)
+            if fault:
+                break
+    found = _without_consequences(found)
     rules += _extra_rules(found, held_to, select, ignore)
-    if not visited and not fault:
+    if not visited:
         found += [_not_applicable(rule) for rule in rules]
     return make_report(name, Side.MIDDLEWARE, rules, found, calls, held_to, started, fault)
+
+
+def _wrap(factory: Callable[[WSGIApplication], WSGIApplication], inner: Below, name: str) -> tuple[Any, str]:
+    """Return what the factory makes of an application, and why that cannot be judged, or an empty string."""
+    try:
+        outer: Any = factory(inner)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__} when it was given an application: {error}".split())
+        return None, f"{name} raised {reason}"
+    if not callable(outer):
+        return None, f"{name} returned {short_repr(outer)} for an application, which cannot be called"
+    return outer, ""
+
+
+def _without_consequences(found: list[Judgement]) -> list[Judgement]:
+    """Leave out that M3 is broken where M2 is: who waits for several blocks yields fewer than he takes."""
+    if not any(one.rule is m.ONE_FOR_ONE and one.verdict is Verdict.FAIL for one in found):
+        return found
+    follows = Judgement(
+        m.NO_BLOCK_SWALLOWED,
+        Verdict.DEPENDENCY_FAILED,
+        seen="it waits for several blocks (M2), and so yields fewer than it takes",
+    )
+    return [one for one in found if one.rule is not m.NO_BLOCK_SWALLOWED] + [follows]
 
 
 def _extra_rules(
