@@ -239,7 +239,7 @@ def test_rules_that_are_to_be_ignored_are():
 
 
 def test_what_is_no_rule_and_no_chapter_cannot_be_ignored():
-    with pytest.raises(ValueError, match="no rule and no chapter: H0, h13"):
+    with pytest.raises(ValueError, match="there is no rule or chapter 'H0'"):
         watch(hello, ignore=["h13", "H1", "H0"])
 
 

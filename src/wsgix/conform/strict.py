@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from wsgix.conform import places, transparent
 from wsgix.conform.observation import Observation
 from wsgix.conform.points import Checks, interpose
-from wsgix.conform.rule import Judgement, Means, Profile, Side, Status, Verdict
-from wsgix.conform.rules import CHAPTERS, all_rules
+from wsgix.conform.rule import Judgement, Means, Profile, Side, Verdict
+from wsgix.conform.rules import select_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -62,20 +62,10 @@ def watch(
 
     Rules whose IDs, or the letters of whose chapters, are in `ignore` are left out.
 
-    Returns an application that may be called many times and from many threads. Raises `ValueError` if `ignore`
-    names what is no rule and no chapter.
+    Returns an application that may be called many times and from many threads. Raises `ValueError` if
+    `ignore` names what is no rule and no chapter.
     """
-    wanted, unwanted = frozenset(profiles), set(ignore)
-    if unknown := unwanted.difference(CHAPTERS, (rule.id for rule in all_rules())):
-        raise ValueError(f"no rule and no chapter: {', '.join(sorted(unknown))}")
-    rules = [
-        rule
-        for rule in all_rules()
-        if rule.binds is Side.APPLICATION
-        and rule.profiles & wanted
-        and unwanted.isdisjoint((rule.id, rule.id[0]))
-        and rule.status is not Status.REMOVED
-    ]
+    rules = select_rules(Side.APPLICATION, profiles, means={Means.WATCH}, ignore=ignore)
     return interpose(
         application,
         _Bench(rules, report).checks(),

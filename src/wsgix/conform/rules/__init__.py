@@ -17,7 +17,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from wsgix.conform.rule import Rule
+    from collections.abc import Collection, Iterable
+
+    from wsgix.conform.rule import Means, Profile, Rule, Side
 
 CHAPTERS: Final = {
     "A": "calling",
@@ -64,3 +66,32 @@ def rule_of(id: str) -> Rule:
         if rule.id == id:
             return rule
     raise KeyError(id)
+
+
+def select_rules(
+    side: Side,
+    profiles: Collection[Profile],
+    *,
+    means: Collection[Means],
+    select: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+) -> list[Rule]:
+    """Return the rules that bind a side, belong to one of these profiles and are seen by one of these means.
+
+    `select` and `ignore` are IDs of rules or letters of chapters, to take only and to leave out.
+
+    Raises:
+        ValueError: `select` or `ignore` names what is no rule and no chapter.
+    """
+    wanted, unwanted = set(select), set(ignore)
+    for name in sorted((wanted | unwanted).difference(CHAPTERS, (rule.id for rule in all_rules()))):
+        raise ValueError(f"there is no rule or chapter {name!r}; `wsgix rules` lists them")
+    return [
+        rule
+        for rule in all_rules()
+        if rule.binds is side
+        and not rule.profiles.isdisjoint(profiles)
+        and not set(rule.means).isdisjoint(means)
+        and (not wanted or not wanted.isdisjoint((rule.id, rule.id[0])))
+        and unwanted.isdisjoint((rule.id, rule.id[0]))
+    ]
