@@ -6,25 +6,11 @@ observed by `conform.sandwich`.
 
 from typing import Final
 
-from wsgix.conform.rule import Level, Profile, Rule, Side, Source
+from wsgix.conform.rule import Level, Profile, Rule, Side
+from wsgix.conform.rules.sources import pep3333
 
-_PEP: Final = "https://peps.python.org/pep-3333/"
-_BOTH_SIDES: Final = Source(
-    "PEP 3333",
-    "Middleware: Components that Play Both Sides",
-    f"{_PEP}#middleware-components-that-play-both-sides",
-)
-_BLOCKS: Final = Source(
-    "PEP 3333",
-    "Middleware Handling of Block Boundaries",
-    f"{_PEP}#middleware-handling-of-block-boundaries",
-)
-_BUFFERING: Final = Source("PEP 3333", "Buffering and Streaming", f"{_PEP}#buffering-and-streaming")
-_DETAILS: Final = Source("PEP 3333", "Specification Details", f"{_PEP}#specification-details")
-_START: Final = Source("PEP 3333", "The start_response() Callable", f"{_PEP}#the-start-response-callable")
-_OTHER: Final = Source("PEP 3333", "Other HTTP Features", f"{_PEP}#other-http-features")
-_EXTENSIONS: Final = Source("PEP 3333", "Server Extension APIs", f"{_PEP}#server-extension-apis")
-_ERRORS: Final = Source("PEP 3333", "Error Handling", f"{_PEP}#error-handling")
+_BOTH_SIDES: Final = pep3333("Middleware: Components that Play Both Sides")
+_BLOCKS: Final = pep3333("Middleware Handling of Block Boundaries")
 
 BOTH_SIDES: Final = Rule(
     id="M1",
@@ -208,7 +194,7 @@ NOT_BY_WRITE: Final = Rule(
     level=Level.MUST_NOT,
     binds=Side.MIDDLEWARE,
     source=_BLOCKS,
-    quote="forbidden for middleware to use the ``write()`` callable to transmit data that is yielded",
+    quote="forbidden for middleware to use the write() callable to transmit data that is yielded",
     says="What the application yields, middleware yields; it does not send it by the server's write().",
     why="write() blocks until the data is on its way. An application that yields leaves it to the server "
     "when to send; middleware that writes takes that back.",
@@ -263,7 +249,7 @@ DELAYS_NOTHING: Final = Rule(
     slug="delays-no-block",
     level=Level.MUST_NOT,
     binds=Side.MIDDLEWARE,
-    source=_BUFFERING,
+    source=pep3333("Buffering and Streaming"),
     quote="must not delay the transmission of any block",
     says="Middleware that changes nothing in a block passes it on before it takes the next.",
     why="The application may yield a block because the client shall have it now: a progress line, an event, "
@@ -306,7 +292,7 @@ FORWARDS_CLOSE: Final = Rule(
     slug="forwards-close",
     level=Level.MUST,
     binds=Side.MIDDLEWARE,
-    source=_DETAILS,
+    source=pep3333("Specification Details"),
     quote="must call that method upon completion of the current request",
     says="Middleware calls close() of the application's iterable once, however the response ends.",
     why="close() gives back files, locks and database connections. A generator around the iterable does not "
@@ -343,8 +329,8 @@ NO_TRANSFER_CODING: Final = Rule(
     slug="no-transfer-coding",
     level=Level.MUST_NOT,
     binds=Side.MIDDLEWARE,
-    source=_OTHER,
-    quote="must not apply any kind of transfer encoding to their output",
+    source=pep3333("Handling the Content-Length Header"),
+    quote="applications and middleware must not apply any kind of Transfer-Encoding to their output",
     says="Middleware adds no hop-by-hop field to the response and no transfer coding to its content.",
     why="The connection is the server's. A Transfer-Encoding or Connection that it did not choose makes it "
     "frame the content twice, or not at all, and the client loses track of where the response ends.",
@@ -375,8 +361,8 @@ FUNCTIONS_OF_ENVIRON: Final = Rule(
     slug="offers-functions-of-environ",
     level=Level.SHOULD,
     binds=Side.MIDDLEWARE,
-    source=_EXTENSIONS,
-    quote="and not as values stored in ``environ``",
+    source=pep3333("Server Extension APIs"),
+    quote="provide these features as functions which operate on environ, rather than simply stuffing values",
     says="What middleware finds out about a request it offers as a function of the environ, not as a stored "
     "value.",
     why="Other middleware may change the environ after it was read, and what was stored is then about "
@@ -389,8 +375,8 @@ HOLDS_NO_ERROR: Final = Rule(
     slug="holds-no-exc-info",
     level=Level.SHOULD_NOT,
     binds=Side.MIDDLEWARE,
-    source=_START,
-    quote="no reference is held to the ``exc_info`` parameter",
+    source=pep3333("The start_response() Callable"),
+    quote="no reference is held to the exc_info parameter",
     says="Middleware keeps no reference to the exc_info that start_response() was given.",
     why="The traceback refers to every frame of the request and to all that those hold: content, "
     "connections, files. Kept, they live on for as long as the middleware does.",
@@ -428,8 +414,8 @@ MAY_RAISE_ITS_OWN: Final = Rule(
     slug="may-answer-errors-itself",
     level=Level.MAY,
     binds=Side.MIDDLEWARE,
-    source=_ERRORS,
-    quote="may choose to **not** re-raise the ``exc_info``",
+    source=pep3333("Error Handling"),
+    quote="may choose to not re-raise the exc_info",
     says="Middleware may raise its own exception for an exc_info, or keep the error response and return.",
     why="So it can show an error page of its own. An application that passes exc_info and does not trap what "
     "start_response() raises works with either.",
