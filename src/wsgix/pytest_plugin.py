@@ -40,8 +40,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=list(LEVELS),
         help=f"let findings of rules of this level or above fail a test (default: {_DEFAULT_LEVEL})",
     )
+    group.addoption(
+        "--wsgi-ignore",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="let no finding of this rule or chapter fail a test, as in A14 or A; may be repeated",
+    )
     parser.addini("wsgi_validate", "as --wsgi-validate, always", type="bool", default=False)
     parser.addini("wsgi_level", "as --wsgi-level", default=_DEFAULT_LEVEL)
+    parser.addini("wsgi_ignore", "as --wsgi-ignore, in addition", type="args", default=[])
     parser.addini(
         "wsgi_app_fixture",
         "the fixtures that give WSGI applications: to watch, and the first of them to serve",
@@ -63,6 +71,10 @@ def _weight(config: pytest.Config, level: str | None = None) -> int:
     return LEVELS[level or config.getoption("--wsgi-level") or config.getini("wsgi_level")]
 
 
+def _ignored(config: pytest.Config) -> set[str]:
+    return {*config.getoption("--wsgi-ignore"), *config.getini("wsgi_ignore")}
+
+
 # The fixtures
 
 
@@ -72,8 +84,9 @@ def wsgi_check(request: pytest.FixtureRequest) -> Callable[..., Report]:
 
     `wsgi_check(application, paths=["/"], level=None, middleware=False, **options)`: `level` is that of
     `--wsgi-level` by default; with `middleware`, a factory of middleware is judged instead. The options are
-    those of `wsgix.conform.drive.drive`: `fields`, `profiles`, `select`, `ignore`, `timeout`, `name`. Returns
-    the `wsgix.conform.rule.Report`. The application is really called, with POST and DELETE too.
+    those of `wsgix.conform.drive.drive`: `fields`, `profiles`, `select`, `ignore` (added to what the settings
+    ignore), `timeout`, `name`. Returns the `wsgix.conform.rule.Report`. The application is really called,
+    with POST and DELETE too.
     """
 
     def check(
@@ -82,6 +95,7 @@ def wsgi_check(request: pytest.FixtureRequest) -> Callable[..., Report]:
         paths: Iterable[str] = ("/",),
         level: str | None = None,
         middleware: bool = False,
+        ignore: Iterable[str] = (),
         **options: Any,
     ) -> Report:
         from wsgix.conform.drive import drive
@@ -92,7 +106,9 @@ def wsgi_check(request: pytest.FixtureRequest) -> Callable[..., Report]:
         watch = request.config.pluginmanager.get_plugin("wsgix-watch")
         with watch.paused() if watch is not None else contextlib.nullcontext():
             judge = judge_middleware if middleware else drive
-            report = judge(application, paths=tuple(paths), **options)
+            report = judge(
+                application, paths=tuple(paths), ignore=_ignored(request.config).union(ignore), **options
+            )
         if report.fault:
             pytest.fail(f"wsgix could not judge: {report.fault}", pytrace=False)
         failures = report.failures(_weight(request.config, level))
@@ -147,6 +163,7 @@ class _Watch:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.weight = _weight(config)
+        self.ignored = _ignored(config)
         self.names = frozenset(config.getini("wsgi_app_fixture"))
         self.findings: list[Judgement] = []
         self.calls = 0
@@ -168,7 +185,7 @@ class _Watch:
     def watched(self, application: WSGIApplication) -> WSGIApplication:
         from wsgix.conform import watch
 
-        watched = watch(application, report=self.report)
+        watched = watch(application, report=self.report, ignore=self.ignored)
 
         def counted(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
             self.calls += 1

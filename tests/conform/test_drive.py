@@ -8,7 +8,7 @@ import pytest
 
 from tests.conform.broken.applications import TEXT, for_get, page
 from wsgix.conform import drive as module
-from wsgix.conform.drive import PROFILES, drive, select_rules, sum_up
+from wsgix.conform.drive import IN_PROCESS, PROFILES, drive, sum_up
 from wsgix.conform.play import Call, Request
 from wsgix.conform.rule import (
     CLEAN,
@@ -22,7 +22,7 @@ from wsgix.conform.rule import (
     Verdict,
     exit_status,
 )
-from wsgix.conform.rules import all_rules, rule_of
+from wsgix.conform.rules import all_rules, rule_of, select_rules
 from wsgix.conform.scenarios import SCENARIOS, Scenario
 
 hello = page()
@@ -130,7 +130,7 @@ def test_the_rules_stand_in_their_order_and_each_is_there():
     ids = [judgement.rule.id for judgement in report.judgements]
     order = [rule.id for rule in all_rules()]
     assert ids == sorted(ids, key=order.index)
-    assert ids == [rule.id for rule in select_rules(Side.APPLICATION, PROFILES, (), ())]
+    assert ids == [rule.id for rule in select_rules(Side.APPLICATION, PROFILES, means=IN_PROCESS)]
 
 
 def test_a_finding_stands_once_for_each_place_and_lists_the_other_cases():
@@ -188,7 +188,7 @@ def test_a_rule_that_does_not_exist_cannot_be_selected(options):
 
 
 def test_rules_of_servers_and_what_only_a_probe_sees_are_not_judged():
-    rules = select_rules(Side.APPLICATION, frozenset(Profile), (), ())
+    rules = select_rules(Side.APPLICATION, frozenset(Profile), means=IN_PROCESS)
 
     assert rules
     for rule in rules:
@@ -366,7 +366,7 @@ def test_every_drive_observer_of_a_rule_for_applications_is_a_scenario_that_is_p
 def test_a_permission_is_never_judged():
     assert not [
         rule.id
-        for rule in select_rules(Side.APPLICATION, frozenset(Profile), (), ())
+        for rule in select_rules(Side.APPLICATION, frozenset(Profile), means=IN_PROCESS)
         if rule.level is Level.MAY
     ]
 

@@ -54,6 +54,14 @@ def call(application, **more):
 """
 
 
+CALLS = """
+@pytest.fixture
+def app(): return {}
+
+def test_call(app): assert call(app)[1] == b"Hello"
+"""
+
+
 @pytest.fixture
 def run(pytester):
     """Run pytest over *source*, which may use `APPLICATIONS`, and return the result."""
@@ -157,14 +165,23 @@ def test_a_level_that_is_none_is_refused(run):
     refused.stderr.fnmatch_lines("*wsgi_level is one of must, should, de-facto, and not 'high'")
 
 
+@pytest.mark.parametrize("how", ["--wsgi-ignore=H2", "--wsgi-ignore=H", "wsgi_ignore = I7 H2"])
+def test_rules_can_be_ignored_by_option_and_by_setting(run, how):
+    options, ini = ([how], "") if how.startswith("--") else ([], how)
+    source = CALLS.format("broken") + "\ndef test_check(wsgi_check): wsgi_check(broken, ignore=['A'])\n"
+
+    run(source, "--wsgi-validate", *options, ini=ini).assert_outcomes(passed=2)
+    run(source, "--wsgi-validate", "--wsgi-ignore=H3").assert_outcomes(failed=2)
+
+
+def test_a_rule_that_does_not_exist_cannot_be_ignored(run):
+    result = run("def test_check(wsgi_check): wsgi_check(hello)", "--wsgi-ignore=Z9")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines("*ValueError: there is no rule or chapter 'Z9'*")
+
+
 # --wsgi-validate
-
-CALLS = """
-@pytest.fixture
-def app(): return {}
-
-def test_call(app): assert call(app)[1] == b"Hello"
-"""
 
 
 def test_without_the_option_nothing_is_watched(run):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from wsgix.conform.play import trace_of
 from wsgix.conform.rule import Evidence, Judgement, Means, Profile, Report, Rule, Side, Subject, Verdict
-from wsgix.conform.rules import CHAPTERS, all_rules
+from wsgix.conform.rules import select_rules
 from wsgix.conform.scenarios import SCENARIOS
 from wsgix.conform.stage import Stage
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 PROFILES: Final = frozenset({Profile.PEP3333, Profile.HTTP, Profile.DE_FACTO})
 """What an application is held to where nothing else is asked for."""
+
+IN_PROCESS: Final = frozenset({Means.WATCH, Means.DRIVE})
+"""How rules are observed here."""
 
 TIMEOUT: Final = 10.0
 """So many seconds one step of a scenario may take."""
@@ -60,7 +63,7 @@ def drive(
         ValueError: `select` or `ignore` names what is no rule and no chapter.
     """
     held_to, paths, fields = frozenset(profiles), tuple(paths), tuple(fields)
-    rules = select_rules(Side.APPLICATION, held_to, select, ignore)
+    rules = select_rules(Side.APPLICATION, held_to, means=IN_PROCESS, select=select, ignore=ignore)
     started = time.monotonic()
     found: list[Judgement] = []
     calls: list[Call] = []
@@ -100,29 +103,6 @@ def make_report(
         seconds=time.monotonic() - started,
         fault=fault,
     )
-
-
-def select_rules(
-    side: Side, profiles: frozenset[Profile], select: Iterable[str], ignore: Iterable[str]
-) -> list[Rule]:
-    """Return the rules that bind a side, belong to a profile and are observed in this process.
-
-    Raises:
-        ValueError: `select` or `ignore` names what is no rule and no chapter.
-    """
-    known = {rule.id for rule in all_rules()} | set(CHAPTERS)
-    wanted, unwanted = set(select), set(ignore)
-    for name in sorted((wanted | unwanted) - known):
-        raise ValueError(f"there is no rule or chapter {name!r}; `wsgix rules` lists them")
-    return [
-        rule
-        for rule in all_rules()
-        if rule.binds is side
-        and rule.profiles & profiles
-        and {Means.WATCH, Means.DRIVE} & set(rule.means)
-        and (not wanted or {rule.id, rule.id[0]} & wanted)
-        and not {rule.id, rule.id[0]} & unwanted
-    ]
 
 
 def play(scenario: Scenario, stage: Stage, timeout: float) -> list[Judgement]:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.conform import below
 from wsgix.conform.below import Below, BelowFailed, Visit
-from wsgix.conform.drive import PROFILES, TIMEOUT, make_report, play, select_rules
+from wsgix.conform.drive import IN_PROCESS, PROFILES, TIMEOUT, make_report, play
 from wsgix.conform.play import END, Call, Request
 from wsgix.conform.rule import Judgement, Means, Rule, Side, Verdict
 from wsgix.conform.rules import middleware as m
+from wsgix.conform.rules import select_rules
 from wsgix.conform.scenarios import Scenario
 from wsgix.conform.scenarios.methods import describe_error
 from wsgix.conform.stage import Stage
@@ -97,7 +98,7 @@ def judge_middleware(
     """
     held_to, select, ignore = frozenset(profiles), frozenset(select), frozenset(ignore)
     paths, fields = tuple(paths), tuple(fields)
-    rules = select_rules(Side.MIDDLEWARE, held_to, select, ignore)
+    rules = select_rules(Side.MIDDLEWARE, held_to, means=IN_PROCESS, select=select, ignore=ignore)
     started = time.monotonic()
     found: list[Judgement] = []
     calls: list[Call] = []
@@ -156,7 +157,8 @@ def _extra_rules(
 ) -> list[Rule]:
     """Return the rules of applications that middleware broke and that M1 does not stand for."""
     broken = {finding.rule.id for finding in found}
-    return [rule for rule in select_rules(Side.APPLICATION, profiles, select, ignore) if rule.id in broken]
+    rules = select_rules(Side.APPLICATION, profiles, means=IN_PROCESS, select=select, ignore=ignore)
+    return [rule for rule in rules if rule.id in broken]
 
 
 def _not_applicable(rule: Rule) -> Judgement:
