@@ -2,6 +2,7 @@
 
 import functools
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -104,6 +105,13 @@ def test_a_caller_outside_of_the_standard_library_is_preferred():
 
     assert seen.startswith(f"{HERE}:")
     assert seen.endswith(" in test_a_caller_outside_of_the_standard_library_is_preferred.<locals>.<lambda>")
+
+
+def test_a_caller_of_the_standard_library_is_told_where_there_is_no_other():
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(places.of_caller).result(10)
+
+    assert "concurrent/futures/thread.py:" in told
 
 
 def test_a_place_can_be_told_when_the_directory_is_gone(monkeypatch):

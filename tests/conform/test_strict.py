@@ -3,6 +3,7 @@
 import copy
 import gc
 import logging
+import operator
 import sys
 import threading
 import weakref
@@ -334,6 +335,7 @@ def test_a_finding_tells_where_in_the_application_it_happened(application, place
         (type("App", (), {"__init__": lambda self, environ: None}), ["A1"]),
         (lambda environ, start_response: int(environ), []),
         (lambda environ, start_response: hello(environ), []),
+        (operator.add, []),
         (hello, []),
     ],
 )
@@ -790,7 +792,7 @@ def test_where_reading_to_the_end_is_safe_or_no_length_is_told_i1_is_not_broken(
         (lambda stream: hasattr(stream, "seek"), []),
         (lambda stream: getattr(stream, "fromage", None), []),
         (lambda stream: hasattr(stream, "seek") and stream.seek(0), []),
-        (lambda stream: stream.__reduce_ex__, []),
+        (lambda stream: stream.__del__, []),
     ],
 )
 def test_other_attributes_of_the_input_are_lent_and_their_use_is_found(act, expected):

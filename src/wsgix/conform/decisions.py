@@ -69,13 +69,11 @@ def is_status_code(code: str) -> bool:
     return len(code) == 3 and code.isascii() and code.isdigit() and "1" <= code[0] <= "5"
 
 
-def is_bodiless(code: str) -> bool:
-    """Tell whether a response of this status code never has content: 1xx, 204, 304 (RFC 9110, 6.4.1)."""
-    return code[:1] == "1" or code in BODILESS_STATUSES
-
-
 def may_have_content(code: str) -> bool:
-    """Tell whether a response of this status code may have content: not 205 either (RFC 9110, 15.3.6)."""
+    """Tell whether a response of this status code may have content.
+
+    1xx, 204 and 304 have none (RFC 9110, 6.4.1), and 205 must not be given any (15.3.6).
+    """
     return not (code in BODILESS_STATUSES or code == "205" or code[:1] == "1")
 
 

@@ -166,6 +166,12 @@ class Observation(Exchange):
         self.items = 0
         self.content = self.written
 
+    def value_of(self, name: str) -> str | None:
+        """Return the first value of a header field, its name given in lower case; None if there is none."""
+        if name not in self.names:
+            return None
+        return next(value for other, value in self.fields if other == name)
+
     @property
     def exchange(self) -> Observation:
         """Itself: what stands at a point, be it a stand-in or the exchange, has an `exchange`."""

@@ -303,22 +303,16 @@ def _hop_by_hop(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> Fi
 
 @NO_TRANSFER_ENCODING.observed_by(Means.WATCH, "start_response")
 def _transfer_encoding(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> Finding | None:
-    if "transfer-encoding" not in exchange.names:
+    value = exchange.value_of("transfer-encoding")
+    if value is None:
         return None
-    for name, value in exchange.fields:
-        if name == "transfer-encoding":
-            return Finding(f"{name}: {value!r}", "no transfer coding: that is the server's")
-    return None
+    return Finding(f"transfer-encoding: {value!r}", "no transfer coding: that is the server's")
 
 
 @NO_STATUS_FIELD.observed_by(Means.WATCH, "start_response")
 def _status_field(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> Finding | None:
-    if "status" not in exchange.names:
-        return None
-    for name, value in exchange.fields:
-        if name == "status":
-            return Finding(f"{name}: {value!r}", "no field of that name")
-    return None
+    value = exchange.value_of("status")
+    return None if value is None else Finding(f"status: {value!r}", "no field of that name")
 
 
 @CONTENT_TYPE_WITH_CONTENT.observed_by(Means.WATCH, "item")
@@ -333,14 +327,11 @@ def _content_without_type(exchange: Observation, data: Any) -> Finding | None:
 
 @NO_CONTENT_TYPE_WITHOUT_CONTENT.observed_by(Means.WATCH, "start_response")
 def _type_without_content(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> Finding | None:
-    if exchange.code not in BODILESS_STATUSES:
+    value = exchange.value_of("content-type")
+    if value is None or exchange.code not in BODILESS_STATUSES:
         return None
-    for name, value in exchange.fields:
-        if name == "content-type":
-            return Finding(
-                f"{name}: {value!r} in a {exchange.code}", "no Content-Type where there is no content"
-            )
-    return None
+    seen = f"content-type: {value!r} in a {exchange.code}"
+    return Finding(seen, "no Content-Type where there is no content")
 
 
 @CONTENT_LENGTH_IS_NUMBER.observed_by(Means.WATCH, "start_response")
@@ -355,12 +346,10 @@ def _length_is_no_number(exchange: Observation, args: tuple[Any, ...], kwargs: A
 
 @NO_LENGTH_WITHOUT_CONTENT.observed_by(Means.WATCH, "start_response")
 def _length_without_content(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> Finding | None:
-    if "content-length" not in exchange.names or (exchange.code != "204" and exchange.code[:1] != "1"):
+    value = exchange.value_of("content-length")
+    if value is None or (exchange.code != "204" and exchange.code[:1] != "1"):
         return None
-    for name, value in exchange.fields:
-        if name == "content-length":
-            return Finding(f"{name}: {value!r} in a {exchange.code}", "no Content-Length")
-    return None
+    return Finding(f"content-length: {value!r} in a {exchange.code}", "no Content-Length")
 
 
 @SINGLETONS_ONCE.observed_by(Means.WATCH, "start_response")
