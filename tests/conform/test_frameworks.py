@@ -16,8 +16,9 @@ from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.urls import path
 from whitenoise import WhiteNoise
 
-from tests.conform.exchanges import findings, make_environ, serve
+from tests.conform.exchanges import findings, ids, make_environ, serve
 from wsgix.conform import watch
+from wsgix.conform.rule import Level
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # WebOb imports cgi, and Pyramid pkg_resources
@@ -278,3 +279,25 @@ def test_a_framework_answers_under_watch_as_without(application, make_request):
     assert with_watch.status == without.status
     assert [name for name, _ in with_watch.headers] == [name for name, _ in without.headers]
     assert with_watch.content == without.content
+
+
+# What correct applications are told of, and why: docs/referee-watch.md.
+TOLD = {
+    "flask": {"empty": ["H23"]},
+    "whitenoise": {"empty": ["H23"]},
+    "django": {"empty": ["H23"], "head": ["B9"], "head of missing": ["B9"]},
+}
+ARGUED = {
+    "empty": lambda: make_environ(PATH_INFO="/empty"),
+    "head": lambda: make_environ("HEAD"),
+    "head of missing": lambda: make_environ("HEAD", PATH_INFO="/missing"),
+}
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize("request_name", ARGUED)
+def test_a_framework_is_told_what_the_documents_argue_and_no_more(name, request_name):
+    found = findings(APPLICATIONS[name](), ARGUED[request_name]())
+
+    assert ids(found) == TOLD.get(name, {}).get(request_name, [])
+    assert all(judgement.rule.level is Level.DE_FACTO for judgement in found)

@@ -766,6 +766,7 @@ def reading(act, content=b"one\ntwo\n", **variables):
         (lambda stream: stream.read(9), ["I1"]),
         (lambda stream: (stream.read(8), stream.read(1)), ["I1"]),
         (lambda stream: (stream.readlines(), stream.read(1)), ["I1"]),
+        (lambda stream: (list(stream), stream.read(1)), ["I1"]),
         (lambda stream: stream.read(), []),
         (lambda stream: stream.read(-1), []),
         (lambda stream: stream.read(None), []),

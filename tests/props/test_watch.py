@@ -22,7 +22,7 @@ START = st.one_of(
     st.lists(ANYTHING, max_size=4).map(tuple),
 )
 READ = st.tuples(
-    st.sampled_from(["read", "readline", "readlines", "seek", "fromage", "__next__", "close"]),
+    st.sampled_from(["read", "readline", "readlines", "list", "seek", "fromage", "__next__", "close"]),
     st.lists(st.integers(-1, 9), max_size=1),
 )
 ACTION = st.one_of(
@@ -77,7 +77,7 @@ class Input:
         return self.answer("seek", args, 0)
 
     def __iter__(self):
-        return iter([b"abc\n"])
+        return iter(self.answer("iter", (), [b"not by", b"lines"]))
 
 
 class Errors:
@@ -97,6 +97,8 @@ class Errors:
 def use(stream, name, arguments):
     if name == "__next__":
         return next(stream)
+    if name == "list":
+        return list(stream)
     return getattr(stream, name)(*arguments) if name != "close" else stream.close()
 
 

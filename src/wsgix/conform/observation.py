@@ -100,7 +100,7 @@ class Observation(Exchange):
             self.for_head = method == "HEAD"
         if type(path) is str:
             self.path = path
-        if environ.get("wsgi.input_terminated") is not True:
+        if not environ.get("wsgi.input_terminated"):
             self.input_length = decisions.content_length(environ.get("CONTENT_LENGTH"))
         if (handled := sys.exc_info()[1]) is not None:
             self.handled = id(handled)

@@ -57,6 +57,17 @@ class Input(_Lent, points.Input):
     def __getattr__(self, name: str) -> Any:
         return self._lend(self.__dict__.get("input"), name)
 
+    def __iter__(self) -> Iterator[bytes]:
+        for check in self.exchange.checks.input_call:
+            check(self, "__iter__", ())
+        return self._lines(iter(self.input))
+
+    def _lines(self, lines: Iterator[bytes]) -> Iterator[bytes]:
+        for line in lines:
+            for check in self.exchange.checks.input_data:
+                check(self, "__iter__", line)
+            yield line
+
     def __next__(self) -> bytes:
         self._use("__next__")
         return next(self.input)  # type: ignore[call-overload, no-any-return]  # PEP 3333 names no such method
