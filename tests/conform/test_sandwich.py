@@ -143,7 +143,7 @@ def test_middleware_that_hangs_where_the_application_does_not_breaks_a_rule():
         return environ
 
     try:
-        report = judge_middleware(around(environ=stall), timeout=0.3)
+        report = judge_middleware(around(environ=stall), timeout=2)
     finally:
         ended.set()
 
@@ -151,7 +151,7 @@ def test_middleware_that_hangs_where_the_application_does_not_breaks_a_rule():
     assert found.pop("M1") is Verdict.FAIL
     assert set(found.values()) == {Verdict.SETUP_FAILED}
     assert report.judgements[0].case == "sandwich/echo: POST /"
-    assert report.judgements[0].seen == "POST / did not end within 0.3 s"
+    assert report.judgements[0].seen == "POST / did not end within 2 s"
     assert report.fault == ""
 
 

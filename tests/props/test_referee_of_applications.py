@@ -1,4 +1,4 @@
-"""Whatever a correct application answers, the battery finds nothing; nor does the sandwich in a correct layer.
+"""Whatever a correct application answers, the battery finds nothing; nor does the sandwich in middleware.
 
 The applications are made up of choices that PEP 3333 and HTTP leave open: a false alarm is a defect here.
 """

@@ -78,10 +78,20 @@ def drive(
         if stage.hung and scenario is SCENARIOS[0]:
             fault = f"{stage.doing} was not answered within {timeout:g} s; give more by --timeout"
             break
-        if scenario is SCENARIOS[0] and any(one.rule.id == "A2" for one in found):
+        if any(one.rule.id == "A2" and one.verdict is Verdict.FAIL for one in found):
             found += [_unplayed(rule, scenario) for scenario in SCENARIOS[1:] for rule in scenario.rules()]
             break
+    if not any(one.verdict is Verdict.FAIL for one in found):
+        fault = fault or _no_answer(calls)
     return make_report(name, Side.APPLICATION, rules, found, calls, held_to, started, fault)
+
+
+def _no_answer(calls: Sequence[Call]) -> str:
+    """Say that no request at all was answered by anything but a server error; empty where one was."""
+    if any(not call.failed and call.code < 500 for call in calls):
+        return ""
+    first = calls[0]
+    return f"{first.request} and all else is answered with {first.status!r}, which tells nothing"
 
 
 def make_report(
@@ -128,6 +138,11 @@ def play(scenario: Scenario, stage: Stage, timeout: float) -> list[Judgement]:
     if stage.hung:
         seen = f"{stage.doing} did not end within {timeout:g} s"
         found += [_abandoned(rule, scenario, stage, seen) for rule in scenario.rules()]
+    elif stage.unsound and stage.broken is None:
+        seen = f"{stage.unsound}, so that there is nothing to compare with"
+        found += [
+            Judgement(rule, Verdict.SETUP_FAILED, seen=seen, case=scenario.name) for rule in scenario.rules()
+        ]
     elif stage.broken is not None:
         found += [
             Judgement(

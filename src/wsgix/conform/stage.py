@@ -17,7 +17,7 @@ from wsgix.conform.play import Call, Request, place_of, trace_of
 from wsgix.conform.rule import Evidence, Judgement, Rule, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from wsgix.conform.rule import Profile
     from wsgix.types import WSGIApplication
@@ -30,6 +30,7 @@ class Stage:
         scenario: the name of the scenario.
         paths: the paths to ask for, at least one.
         calls: every call made so far.
+        unsound: why no path answered the plain request well, so that nothing could be compared; else empty.
         hung, broken: how it ended, where it did not end well; `conform.drive` notes it.
         seen_at: when the scenario last showed life, on the monotonic clock, in seconds.
         doing: what it does now, in words.
@@ -47,10 +48,12 @@ class Stage:
         self.scenario = scenario
         self.paths = paths
         self.calls: list[Call] = []
+        self.unsound = ""
         self.hung = False
         self.broken: BaseException | None = None
         self.seen_at = time.monotonic()
         self.doing = ""
+        self._compared = False
         self._fields = fields
         self.profiles = profiles
 
@@ -107,9 +110,9 @@ class Stage:
             evidence=(Evidence(note=trace_of(error)),) if error is not None else (),
         )
 
-    def tell(self, rule: Rule, call: Call, seen: str) -> Judgement:
+    def tell(self, rule: Rule, call: Call, seen: str, wanted: str) -> Judgement:
         """Note what a call did where it may do either."""
-        return Judgement(rule, Verdict.INFORMATION, seen=seen, case=self.case_of(call.request))
+        return Judgement(rule, Verdict.INFORMATION, seen=seen, wanted=wanted, case=self.case_of(call.request))
 
     def case_of(self, request: Request) -> str:
         """Return what a finding calls the case: the scenario and the request."""
@@ -119,13 +122,27 @@ class Stage:
         """Tell whether a call was answered, and not with a server error."""
         return not call.failed and call.code < 500 and not blamed(call)
 
-    def sound(self) -> Iterator[tuple[Request, Call]]:
-        """Yield each path's plain request and a call with it that went well; the others are skipped."""
-        for request in self.requests():
+    def sound(self, requests: Iterable[Request] = ()) -> Iterator[tuple[Request, Call]]:
+        """Yield each request and a call with it that went well; by default the plain one for each path.
+
+        The others are skipped: where all are, `unsound` tells.
+        """
+        for request in requests or self.requests():
             call = self.run(request)
             if self.went_well(call):
+                self._compared = True
+                self.unsound = ""
                 yield request, call
+            elif not self._compared:
+                self.unsound = f"{request} is answered with {call.status or 'an exception'!r}"
 
+    def is_steady(self, request: Request, value: Callable[[Call], object], wanted: object) -> bool:
+        """Tell whether a request gets the same answer many times; what changes by itself proves nothing."""
+        return all(value(self.run(request)) == wanted for _ in range(STEADY))
+
+
+STEADY: Final = 10
+"""So often an answer must be the same before a difference is held against an application."""
 
 UPSETTING: Final = frozenset({"A1", "A4", "A6", "A7", "A9", "A10", "B2", "B3", "H19", "I3", "I4"})
 """Rules whose breach upsets the call itself: no server can go on, or the application's own call fails."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.conform.play import ClientVanished, can_be_read
@@ -31,14 +32,21 @@ TIMES: Final = 20
 """So often a response is closed early: what is not given back comes to an end: a pool of connections."""
 
 
+SECONDS: Final = 2.0
+"""An application that is slow is closed early no more after this time."""
+
+
 @_EARLY_CLOSE.observed_by(Means.DRIVE, "closed-early")
 def closed_early(stage: Stage) -> Iterator[Judgement]:
     """Close after no block, one, and all; the same request must then go as before."""
     for request, sound in stage.sound():
         for blocks in dict.fromkeys((0, 1, len(sound.blocks))):
+            until = time.monotonic() + SECONDS
             for _ in range(TIMES):
                 call = stage.open(request.but(title=f"{request} closed after {blocks} blocks")).begin()
                 call.finish(blocks)
+                if time.monotonic() > until:
+                    break
             if call.stage == "close" and not blamed(call):
                 yield stage.fail(_EARLY_CLOSE, call, describe_error(call), "a close() that raises nothing")
                 continue
@@ -78,7 +86,7 @@ def kinds_of_start_response(stage: Stage) -> Iterator[Judgement]:
             call = stage.open(request.but(title=f"{request} with {kind} as start_response"), watched=False)
             call.begin(wrap(call.start_response)).finish()
             after = stage.run(request)
-            trouble = compare(sound, call) or compare_content(sound, call, after)
+            trouble = compare(sound, call) or compare_content(stage, sound, call, after)
             if trouble and stage.went_well(after):
                 yield stage.fail(
                     _ANY_KIND, call, trouble, f"{sound.status!r}, whatever kind of callable it is"

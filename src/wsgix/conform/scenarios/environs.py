@@ -118,13 +118,12 @@ def _endure(
     stage: Stage, rule: Rule, usual: Request, odd: Iterable[Request], wanted: str
 ) -> Iterator[Judgement]:
     """Judge that an application fails on an odd request, if it does not on the usual one."""
-    if not stage.went_well(stage.run(usual)):
-        return
-    for request in odd:
-        call = stage.run(request)
-        seen = failure_of(call)
-        if seen and stage.went_well(stage.run(usual)):
-            yield stage.fail(rule, call, seen, wanted)
+    for _ in stage.sound([usual]):
+        for request in odd:
+            call = stage.run(request)
+            seen = failure_of(call)
+            if seen and stage.went_well(stage.run(usual)):
+                yield stage.fail(rule, call, seen, wanted)
 
 
 def failure_of(call: Call) -> str:
@@ -149,14 +148,14 @@ def hop_by_hop(stage: Stage) -> Iterator[Judgement]:
             after = stage.run(request)
             if blamed(call) or not stage.went_well(before) or not stage.went_well(after):
                 continue
-            differs = _difference(before, call, after)
+            differs = _difference(stage, before, call, after)
             if differs:
                 yield stage.fail(
                     _CONNECTION, call, f"with {name}: {value}, {differs}", "the answer that it gives without"
                 )
 
 
-def _difference(before: Call, call: Call, after: Call) -> str:
+def _difference(stage: Stage, before: Call, call: Call, after: Call) -> str:
     """Say what two like answers have in common that the one between them has not."""
     if call.error is not None:
         return describe_error(call)
@@ -165,6 +164,8 @@ def _difference(before: Call, call: Call, after: Call) -> str:
         ("content", lambda one: one.content),
         ("header fields", lambda one: sorted(name for name, _ in one.fields)),
     ):
-        if value(before) == value(after) != value(call):
+        if value(before) == value(after) != value(call) and stage.is_steady(
+            before.request, value, value(before)
+        ):
             return f"another {what}" if what != "header fields" else "other header fields"
     return ""

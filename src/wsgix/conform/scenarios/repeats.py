@@ -34,6 +34,11 @@ def plain(stage: Stage) -> Iterator[Judgement]:
         yield from escaped(stage, first)
         if not stage.went_well(first):
             continue
+        if first.code >= 400:
+            seen = f"{request} is answered with {first.status!r}: what is behind other paths was not judged"
+            yield stage.tell(
+                _AGAIN, first, seen, "a path that it knows, by --path, or the --header that it wants"
+            )
         for next_one in (request, request.but(more={"wsgi.run_once": True})):
             call = stage.run(next_one)
             trouble = compare(first, call)
@@ -56,11 +61,14 @@ def compare(sound: Call, call: Call) -> str:
     return ""
 
 
-def compare_content(before: Call, call: Call, after: Call) -> str:
+def compare_content(stage: Stage, before: Call, call: Call, after: Call) -> str:
     """Say that a call gave another content than one before and one after it, which gave the same."""
     if not (before.ended and call.ended and after.ended):
         return ""  # an endless response was closed somewhere
-    return "other content" if before.content == after.content != call.content else ""
+    if call.content == before.content or before.content != after.content:
+        return ""
+    steady = stage.is_steady(before.request, lambda one: one.content, before.content)
+    return "other content" if steady else ""
 
 
 @_APART.observed_by(Means.DRIVE, "interleaved")
@@ -116,7 +124,7 @@ def _compare_all(stage: Stage, alone: list[Call], calls: list[Call], when: str) 
         return
     again = [stage.run(call.request) for call in calls]
     for call, before, after in zip(calls, alone, again, strict=True):
-        trouble = compare(before, call) or compare_content(before, call, after)
+        trouble = compare(before, call) or compare_content(stage, before, call, after)
         if trouble and stage.went_well(after):
             call.findings.clear()  # whatever else is wrong with it follows from this
             yield stage.fail(_APART, call, f"{trouble} {when}", "the answer that it gives alone")
