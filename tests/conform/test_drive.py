@@ -9,8 +9,7 @@ import pytest
 
 from tests.conform.broken.applications import TEXT, for_get, page
 from wsgix.conform import drive as module
-from wsgix.conform.drive import IN_PROCESS, PROFILES, drive, sum_up
-from wsgix.conform.play import Call, Request
+from wsgix.conform.drive import IN_PROCESS, PROFILES, Tally, drive, sum_up
 from wsgix.conform.rule import (
     CLEAN,
     FINDINGS,
@@ -199,7 +198,7 @@ def test_rules_of_servers_and_what_only_a_probe_sees_are_not_judged():
 
 def test_the_gravest_verdict_of_a_rule_is_the_one_that_is_reported():
     rule = rule_of("A2")
-    calls = [Call(hello, Request())]
+    calls = Tally()
     found = [
         Judgement(rule, Verdict.INFORMATION, seen="c"),
         Judgement(rule, Verdict.FAIL, seen="a"),

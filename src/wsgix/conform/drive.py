@@ -20,7 +20,7 @@ from wsgix.conform.scenarios import SCENARIOS
 from wsgix.conform.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from wsgix.conform.play import Call
     from wsgix.conform.scenarios import Scenario
@@ -66,15 +66,12 @@ def drive(
     rules = select_rules(Side.APPLICATION, held_to, means=IN_PROCESS, select=select, ignore=ignore)
     started = time.monotonic()
     found: list[Judgement] = []
-    calls: list[Call] = []
+    tally = Tally()
     fault = ""
     for scenario in SCENARIOS:
         stage = Stage(application, scenario.name, paths, fields, held_to)
         found += play(scenario, stage, timeout)
-        made = list(stage.calls)  # a thread that was abandoned may still add to it
-        calls += made
-        for call in made:
-            found += call.findings
+        found += tally.add(stage.calls)
         if stage.hung and scenario is SCENARIOS[0]:
             fault = f"{stage.doing} was not answered within {timeout:g} s; give more by --timeout"
             break
@@ -82,16 +79,46 @@ def drive(
             found += [_unplayed(rule, scenario) for scenario in SCENARIOS[1:] for rule in scenario.rules()]
             break
     if not any(one.verdict is Verdict.FAIL for one in found):
-        fault = fault or _no_answer(calls)
-    return make_report(name, Side.APPLICATION, rules, found, calls, held_to, started, fault)
+        fault = fault or tally.failure()
+    return make_report(name, Side.APPLICATION, rules, found, tally, held_to, started, fault)
 
 
-def _no_answer(calls: Sequence[Call]) -> str:
-    """Say that no request at all was answered by anything but a server error; empty where one was."""
-    if any(not call.failed and call.code < 500 for call in calls):
-        return ""
-    first = calls[0]
-    return f"{first.request} and all else is answered with {first.status!r}, which tells nothing"
+class Tally:
+    """What remains of the calls, when what was answered can be forgotten.
+
+    Attributes:
+        calls: how many there were.
+        touched: the points of `_TOUCHES` that one of them passed.
+    """
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.touched: set[str] = set()
+        self._answered = False
+        self._first = ""
+
+    def add(self, calls: Sequence[Call]) -> list[Judgement]:
+        """Count calls, and return what the watch found in them."""
+        found: list[Judgement] = []
+        for call in list(calls):  # a thread that was abandoned may still add to them
+            self.calls += 1
+            self.touched.update(point for point, touches in _TOUCHES.items() if touches(call))
+            self._first = self._first or f"{call.request} and all else is answered with {call.status!r}"
+            self._answered = self._answered or (not call.failed and call.code < 500)
+            found += call.findings
+        return found
+
+    def failure(self) -> str:
+        """Say that no call was answered by anything but a server error; empty where one was."""
+        return "" if self._answered else f"{self._first}, which tells nothing"
+
+
+_TOUCHES: Final[dict[str, Callable[[Call], bool]]] = {
+    "write": lambda call: bool(call.written),
+    "input_call": lambda call: call.input.used,
+    "errors_call": lambda call: bool(call.errors.getvalue()),
+}
+"""The points of an exchange that not every application passes, and how a call tells that it did."""
 
 
 def make_report(
@@ -99,7 +126,7 @@ def make_report(
     side: Side,
     rules: Iterable[Rule],
     found: Sequence[Judgement],
-    calls: Sequence[Call],
+    tally: Tally,
     profiles: frozenset[Profile],
     started: float,
     fault: str,
@@ -107,7 +134,7 @@ def make_report(
     """Sum up what was found about each rule; `started` is of the monotonic clock, in seconds."""
     return Report(
         Subject(name, side),
-        () if fault else tuple(judgement for rule in rules for judgement in sum_up(rule, found, calls)),
+        () if fault else tuple(judgement for rule in rules for judgement in sum_up(rule, found, tally)),
         profiles=profiles,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         seconds=time.monotonic() - started,
@@ -172,16 +199,16 @@ def _unplayed(rule: Rule, scenario: Scenario) -> Judgement:
     )
 
 
-def sum_up(rule: Rule, found: Sequence[Judgement], calls: Sequence[Call]) -> list[Judgement]:
+def sum_up(rule: Rule, found: Sequence[Judgement], tally: Tally) -> list[Judgement]:
     """Return what was found out about one rule: its findings, each place once; else that it was kept."""
     own = [judgement for judgement in found if judgement.rule is rule]
     for verdict in _BY_GRAVITY:
         some = [judgement for judgement in own if judgement.verdict is verdict]
         if some:
             return _each_once(some)
-    if not _came_by(rule, calls):
+    if not _came_by(rule, tally):
         return [Judgement(rule, Verdict.NOT_APPLICABLE, seen="no call of the application came by it")]
-    return [Judgement(rule, Verdict.PASS, seen=f"kept in {len(calls)} calls")]
+    return [Judgement(rule, Verdict.PASS, seen=f"kept in {tally.calls} calls")]
 
 
 _BY_GRAVITY: Final = (
@@ -216,18 +243,10 @@ def _list_cases(found: Sequence[Judgement]) -> str:
 _CASES_LISTED: Final = 20
 
 
-_TOUCHES: Final = {
-    "write": lambda call: bool(call.written),
-    "input_call": lambda call: call.input.used,
-    "errors_call": lambda call: bool(call.errors.getvalue()),
-}
-"""The points of an exchange that not every application passes, and how a call tells that it did."""
-
-
-def _came_by(rule: Rule, calls: Sequence[Call]) -> bool:
+def _came_by(rule: Rule, tally: Tally) -> bool:
     """Tell whether a call passed a point at which the rule is observed."""
-    for observer in rule.observers:
-        touches = _TOUCHES.get(observer.point) if observer.means is Means.WATCH else None
-        if touches is None or any(map(touches, calls)):
-            return True
-    return False
+    return any(
+        observer.means is Means.DRIVE or observer.point not in _TOUCHES or observer.point in tally.touched
+        for observer in rule.observers
+        if observer.means in IN_PROCESS
+    )

@@ -30,7 +30,7 @@ END: Final = object()
 BLOCKS_AT_MOST: Final = 1000
 """After so many blocks of one response it counts as endless, and is closed early."""
 
-BYTES_AT_MOST: Final = 16 * 1024 * 1024
+BYTES_AT_MOST: Final = 4 * 1024 * 1024
 """After so many bytes of one response it is closed early."""
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.conform import below
 from wsgix.conform.below import Below, BelowFailed, Visit
-from wsgix.conform.drive import IN_PROCESS, PROFILES, TIMEOUT, make_report, play
+from wsgix.conform.drive import IN_PROCESS, PROFILES, TIMEOUT, Tally, make_report, play
 from wsgix.conform.play import END, Call, Request
 from wsgix.conform.rule import Judgement, Means, Rule, Side, Verdict
 from wsgix.conform.rules import middleware as m
@@ -101,7 +101,7 @@ def judge_middleware(
     rules = select_rules(Side.MIDDLEWARE, held_to, means=IN_PROCESS, select=select, ignore=ignore)
     started = time.monotonic()
     found: list[Judgement] = []
-    calls: list[Call] = []
+    tally = Tally()
     inner = Below()
     outer, fault = _wrap(factory, inner, name)
     visited = False
@@ -114,7 +114,7 @@ def judge_middleware(
         )
         stage = Stage(outer, scenario.name, paths, fields, held_to)
         found += play(scenario, stage, timeout)
-        calls += list(stage.calls)
+        tally.add(stage.calls)
         visited = visited or inner.seen
         if stage.hung:
             inner = Below()  # the one that hangs may go on at any time, and note what it sees
@@ -125,7 +125,7 @@ def judge_middleware(
     rules += _extra_rules(found, held_to, select, ignore)
     if not visited:
         found += [_not_applicable(rule) for rule in rules]
-    return make_report(name, Side.MIDDLEWARE, rules, found, calls, held_to, started, fault)
+    return make_report(name, Side.MIDDLEWARE, rules, found, tally, held_to, started, fault)
 
 
 def _wrap(factory: Callable[[WSGIApplication], WSGIApplication], inner: Below, name: str) -> tuple[Any, str]:
