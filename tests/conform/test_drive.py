@@ -248,16 +248,11 @@ def test_a_scenario_that_hangs_is_abandoned_and_the_others_go_on(ended):
     assert abandoned.case == "hop-by-hop: GET / with Upgrade: websocket"
 
 
-def test_where_to_hang_is_the_fault_the_rule_is_broken(ended):
-    lock = threading.Lock()
+def pooled(ended, permits):
+    """Make an application that takes one of a few permits for its blocks, and gives it back with the last."""
+    pool = threading.Semaphore(permits)
 
-    def application(environ, start_response):
-        start_response("200 OK", [TEXT])
-        return for_get(environ, Locked())
-
-    class Locked:
-        """Takes a lock for its blocks, and gives it back with the last."""
-
+    class Blocks:
         def __init__(self):
             self.left = [b"one", b"two"]
 
@@ -266,19 +261,40 @@ def test_where_to_hang_is_the_fault_the_rule_is_broken(ended):
 
         def __next__(self):
             if len(self.left) == 2:
-                while not lock.acquire(timeout=0.05):
+                while not pool.acquire(timeout=0.05):
                     if ended.is_set():
                         raise StopIteration
             if not self.left:
-                lock.release()
+                pool.release()
                 raise StopIteration
             return self.left.pop(0)
 
-    report = drive(application, timeout=2, select=["A12"])
+    def application(environ, start_response):
+        start_response("200 OK", [TEXT])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else Blocks()
+
+    return application
+
+
+def test_where_to_hang_is_the_fault_the_rule_is_broken_and_the_rest_depends_on_it(ended):
+    report = drive(pooled(ended, 3), timeout=2)
 
     (finding,) = report.failures()
     assert finding.rule.id == "A12"
-    assert "did not end within 2 s" in finding.seen
+    assert finding.seen == "GET / closed after 1 blocks did not end within 2 s"
+    found = verdicts(report)
+    assert found["H29"] is Verdict.DEPENDENCY_FAILED
+    assert found["I11"] is Verdict.DEPENDENCY_FAILED
+    assert found["I8"] is Verdict.PASS
+
+
+def test_what_hangs_for_good_is_asked_no_further(ended):
+    report = drive(pooled(ended, 1), timeout=2, select=["A3", "A12"])
+
+    assert verdicts(report) == {"A3": Verdict.SETUP_FAILED, "A12": Verdict.DEPENDENCY_FAILED}
+    (told,) = [one for one in report.judgements if one.rule.id == "A12"]
+    assert told.seen.startswith("the application answers no more since interleaved: GET /")
+    assert exit_status([report]) == NOT_JUDGED
 
 
 def test_a_response_without_an_end_is_closed_early():

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Final
 from wsgix.conform.play import trace_of
 from wsgix.conform.rule import Evidence, Judgement, Means, Profile, Report, Rule, Side, Subject, Verdict
 from wsgix.conform.rules import select_rules
-from wsgix.conform.scenarios import SCENARIOS
+from wsgix.conform.scenarios import SCENARIOS, Scenario
 from wsgix.conform.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from wsgix.conform.play import Call
-    from wsgix.conform.scenarios import Scenario
     from wsgix.types import WSGIApplication
 
 PROFILES: Final = frozenset({Profile.PEP3333, Profile.HTTP, Profile.DE_FACTO})
@@ -75,8 +74,14 @@ def drive(
         if stage.hung and scenario is SCENARIOS[0]:
             fault = f"{stage.doing} was not answered within {timeout:g} s; give more by --timeout"
             break
+        why = ""
         if any(one.rule.id == "A2" and one.verdict is Verdict.FAIL for one in found):
-            found += [_unplayed(rule, scenario) for scenario in SCENARIOS[1:] for rule in scenario.rules()]
+            why = "the application can be called once only (A2)"
+        elif stage.hung and _answers_no_more(application, stage, timeout):
+            why = f"the application answers no more since {scenario.name}: {stage.doing}"
+        if why:
+            left = SCENARIOS[SCENARIOS.index(scenario) + 1 :]
+            found += [_unplayed(rule, one, why) for one in left for rule in one.rules()]
             break
     if not any(one.verdict is Verdict.FAIL for one in found):
         fault = fault or tally.failure()
@@ -190,13 +195,19 @@ def _abandoned(rule: Rule, scenario: Scenario, stage: Stage, seen: str) -> Judge
     return Judgement(rule, verdict, seen=seen, wanted=rule.says, case=f"{scenario.name}: {stage.doing}")
 
 
-def _unplayed(rule: Rule, scenario: Scenario) -> Judgement:
-    return Judgement(
-        rule,
-        Verdict.DEPENDENCY_FAILED,
-        seen="the application can be called once only (A2)",
-        case=scenario.name,
+def _answers_no_more(application: WSGIApplication, after: Stage, timeout: float) -> bool:
+    """Tell whether an application that hung in one scenario hangs now in a plain request too."""
+    stage = Stage(application, "plain", after.paths, (), after.profiles)
+    play(
+        Scenario("again", "A plain request.", lambda stage: stage.run(stage.request()).findings),
+        stage,
+        timeout,
     )
+    return stage.hung
+
+
+def _unplayed(rule: Rule, scenario: Scenario, why: str) -> Judgement:
+    return Judgement(rule, Verdict.DEPENDENCY_FAILED, seen=why, case=scenario.name)
 
 
 def sum_up(rule: Rule, found: Sequence[Judgement], tally: Tally) -> list[Judgement]:
