@@ -1,5 +1,6 @@
 """`wsgix check`: what it exits with and what it says of applications, middleware and command lines."""
 
+import io
 import subprocess
 import sys
 
@@ -143,6 +144,25 @@ def test_what_the_application_prints_stays_out_of_the_report(check, folder):
 
 def test_quiet_prints_nothing(check):
     assert check("broken", "--quiet") == (1, "", "")
+
+
+def test_who_waits_at_a_terminal_sees_where_it_is(check, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+
+    check("hello")
+
+    names = shown.getvalue().split("\r\x1b[K")
+    assert names[:3] == ["", "plain", "methods"]
+    assert names[-1] == ""
+
+    shown.truncate(0)
+    check("hello", "--quiet")
+    assert shown.getvalue() == ""
 
 
 def test_what_hangs_cannot_be_judged(check, folder):

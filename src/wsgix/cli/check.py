@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import dataclasses
 import sys
+from collections.abc import Callable
 from typing import Final
 
 from wsgix import __version__
@@ -99,12 +100,31 @@ def run(options: argparse.Namespace) -> int:
                 select=options.select,
                 ignore=options.ignore,
                 timeout=options.timeout,
+                progress=_progress(options),
             )
     except (ApplicationError, ValueError) as error:
         raise CommandFailure(str(error), NOT_JUDGED) from None
+    if not options.quiet and sys.stderr.isatty():
+        sys.stderr.write(_CLEAR)
     reports = [dataclasses.replace(report, tool=__version__)]
     write_outputs(reports, options)
     return exit_status(reports, weight_of(options))
+
+
+def _progress(options: argparse.Namespace) -> Callable[[str], object]:
+    """Return what shows the name of a scenario, in place of the last one, where somebody sits and waits."""
+    terminal = sys.stderr
+    if options.quiet or not terminal.isatty():
+        return lambda name: None
+
+    def show(name: str) -> None:
+        terminal.write(f"{_CLEAR}{name}")
+        terminal.flush()
+
+    return show
+
+
+_CLEAR: Final = "\r\x1b[K"
 
 
 def _path(text: str) -> str:

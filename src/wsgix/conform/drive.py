@@ -45,6 +45,7 @@ def drive(
     select: Iterable[str] = (),
     ignore: Iterable[str] = (),
     timeout: float = TIMEOUT,
+    progress: Callable[[str], object] = lambda name: None,
 ) -> Report:
     """Judge an application by every rule that binds applications and that is observed in this process.
 
@@ -57,6 +58,7 @@ def drive(
         select, ignore: IDs of rules, or the letters of chapters, to judge by only, and to leave out.
         timeout: seconds that one call may take; a scenario in which one takes longer is abandoned, its
             thread goes on in the background, and what it was to find out counts as not judged.
+        progress: is told the name of each scenario when it begins.
 
     Raises:
         ValueError: `select` or `ignore` names what is no rule and no chapter.
@@ -68,6 +70,7 @@ def drive(
     tally = Tally()
     fault = ""
     for scenario in SCENARIOS:
+        progress(scenario.name)
         stage = Stage(application, scenario.name, paths, fields, held_to)
         found += play(scenario, stage, timeout)
         found += tally.add(stage.calls)

@@ -85,13 +85,14 @@ def judge_middleware(
     select: Iterable[str] = (),
     ignore: Iterable[str] = (),
     timeout: float = TIMEOUT,
+    progress: Callable[[str], object] = lambda name: None,
 ) -> Report:
     """Judge middleware by the rules of chapter M.
 
     Args:
         factory: takes an application and returns one; it is called once, and again after a call that hung.
         name: what the report calls it.
-        paths, fields, profiles, select, ignore, timeout: as for `wsgix.conform.drive.drive`.
+        paths, fields, profiles, select, ignore, timeout, progress: as for `wsgix.conform.drive.drive`.
 
     Raises:
         ValueError: `select` or `ignore` names what is no rule and no chapter.
@@ -112,6 +113,7 @@ def judge_middleware(
             functools.partial(_serve_all, inner=inner, shape=application, attributes=attributes),
             hang_breaks=frozenset({m.BOTH_SIDES.id}),  # none of the applications below hangs
         )
+        progress(scenario.name)
         stage = Stage(outer, scenario.name, paths, fields, held_to)
         found += play(scenario, stage, timeout)
         tally.add(stage.calls)
