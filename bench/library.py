@@ -1,7 +1,8 @@
 """Times wsgix beside the standard library's wsgiref: `make bench`, or `python bench/library.py [--readme]`.
 
 Each row runs the same code against both packages in turn, many short rounds of each; the fastest round of
-each counts, so that what else the machine does falls out. `--readme` writes the table into README.md.
+each counts, so that what else the machine does falls out. The last rows time what wsgiref has not got.
+`--readme` writes the table into README.md.
 """
 
 import argparse
@@ -110,8 +111,20 @@ def setup_testing_defaults(package: Any) -> Callable[[], object]:
 
 
 def validator(package: Any) -> Callable[[], object]:
-    """Time what the validator adds around an application, with the same loop for both."""
-    checked = package.validate.validator(application)
+    """Time a call of an application that is checked, with the same loop for both."""
+    return checked_call(package, package.validate.validator(application))
+
+
+def strict_watch(package: Any) -> Callable[[], object]:
+    """Time the same under the strict watch, all profiles, with somebody to report to."""
+    from wsgix.conform import watch
+    from wsgix.conform.rule import Profile
+
+    return checked_call(package, watch(application, profiles=frozenset(Profile), report=print))
+
+
+def checked_call(package: Any, checked: Callable[..., Any]) -> Callable[[], object]:
+    """Return a call of `checked`, with all that a server does with the result."""
     environ: dict[str, Any] = {}
     package.util.setup_testing_defaults(environ)
     environ["wsgi.errors"] = sys.stderr
@@ -124,7 +137,8 @@ def validator(package: Any) -> Callable[[], object]:
         result = checked(dict(environ), start_response)
         for _ in result:
             pass
-        result.close()
+        if hasattr(result, "close"):
+            result.close()
 
     return run
 
@@ -160,6 +174,9 @@ ROWS: dict[str, Callable[[Any], Callable[[], object]]] = {
     "a request to `make_server`": served_request,
 }
 
+# What wsgiref has not got.
+OWN_ROWS: dict[str, Callable[[Any], Callable[[], object]]] = {"a call through `conform.watch`": strict_watch}
+
 
 def measure(
     row: Callable[[Any], Callable[[], object]], modules: dict[str, SimpleNamespace]
@@ -187,8 +204,11 @@ def table(rows: dict[str, dict[str, float]]) -> str:
     """Format the results as Markdown."""
     lines = ["| microseconds | wsgiref | wsgix | ratio |", "|---|---:|---:|---:|"]
     for name, best in rows.items():
-        theirs, ours = best["wsgiref"], best["wsgix"]
-        lines.append(f"| {name} | {theirs:.2f} | {ours:.2f} | {ours / theirs:.2f} |")
+        ours = best["wsgix"]
+        if theirs := best.get("wsgiref"):
+            lines.append(f"| {name} | {theirs:.2f} | {ours:.2f} | {ours / theirs:.2f} |")
+        else:
+            lines.append(f"| {name} | | {ours:.2f} | |")
     return "\n".join(lines)
 
 
@@ -199,6 +219,7 @@ def main() -> None:
     options = parser.parse_args()
     modules = packages()
     rows = {name: measure(row, modules) for name, row in ROWS.items()}
+    rows |= {name: measure(row, {"wsgix": modules["wsgix"]}) for name, row in OWN_ROWS.items()}
     text = (
         f"{table(rows)}\n\n"
         f"CPython {platform.python_version()}, {platform.system()} {platform.machine()}, "

@@ -28,8 +28,15 @@ MAY_IMPORT = {
     "types": (),
     "handlers": ("util", "headers", "core", "wire", "facts", "types"),
     "simple_server": ("handlers", "util", "headers", "core", "wire", "facts", "types"),
-    "validate": ("conform.watch", "facts", "types"),
+    "validate": ("conform.points", "conform.decisions", "conform.words", "facts", "types"),
+    "pytest_plugin": ("conform", "server"),
 }
+
+# What others load with every start of theirs, needed or not: it imports nothing of wsgix by itself.
+CHEAP = ("", "pytest_plugin")
+
+# What is not of the standard library, and who may import it: where it is missing, that module is not loaded.
+OUTSIDE = {"pytest": "pytest_plugin"}
 
 # Rooms that decide and never act: no socket, thread, clock or log.
 SANS_IO = ("core", "wire", "facts")
@@ -53,8 +60,9 @@ FORBIDDEN_WITHOUT_IO = {
     "urllib.request",
 }
 
-# The expression that calls an application stands here and nowhere else.
-CALLERS_OF_APPLICATIONS = {"core.exchange", "conform.watch"}
+# The expression that calls an application stands here and nowhere else: in what serves it, in what plays the
+# server to judge it, and in middleware of our own.
+CALLERS_OF_APPLICATIONS = {"core.exchange", "conform.points", "conform.play", "pytest_plugin"}
 
 
 class Import(NamedTuple):
@@ -118,15 +126,17 @@ def layer_faults(source: str, module: str, *, is_package: bool = False) -> list[
         if top == "wsgiref":
             faults.append(f"{where}: wsgix stands without the standard library's wsgiref")
         elif top != "wsgix":
-            if top not in sys.stdlib_module_names:
+            if top not in sys.stdlib_module_names and OUTSIDE.get(top) != module:
                 faults.append(f"{where}: wsgix has no dependency")
             names = {top, ".".join(found.target.split(".")[:2])}
             if room in SANS_IO and names & FORBIDDEN_WITHOUT_IO:
                 faults.append(f"{where}: {room} does no I/O")
         elif found.typing_only and room_of(target) == "types":
             continue  # annotations cost nothing and decide nothing
-        elif module == "" and not (found.lazy or found.typing_only):
-            faults.append(f"{where}: `import wsgix` must stay cheap; import inside a function")
+        elif module in CHEAP and not (found.lazy or found.typing_only):
+            faults.append(
+                f"{where}: `import wsgix{module and '.'}{module}` must stay cheap; import inside a function"
+            )
         elif room_of(target) != room and not any(covers(one, target) for one in MAY_IMPORT.get(room, ())):
             faults.append(f"{where}: {room} may import {MAY_IMPORT.get(room, 'nothing')}")
     return faults
@@ -161,7 +171,7 @@ def test_imports_go_down_only(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: module_name(path) or "wsgix")
-def test_an_application_is_called_by_the_exchange_and_by_the_watch_only(path):
+def test_an_application_is_called_in_few_places_only(path):
     calls = application_calls(path.read_text(encoding="utf-8"))
 
     assert calls == [] or module_name(path) in CALLERS_OF_APPLICATIONS
@@ -180,7 +190,7 @@ def test_the_callers_of_applications_do_call_one():
         ("facts.names", "from wsgix.core import framing"),
         ("facts.names", "import time"),
         ("core.exchange", "from ..wire import http1"),
-        ("core.exchange", "from wsgix.conform.watch import watch"),
+        ("core.exchange", "from wsgix.conform.points import interpose"),
         ("core.exchange", "import wsgix.handlers"),
         ("core.exchange", "from wsgix import util"),
         ("core.exchange", "from wsgix import __version__"),
@@ -195,7 +205,7 @@ def test_the_callers_of_applications_do_call_one():
         ("wire.http1", "if TYPE_CHECKING:\n    pass\nelse:\n    from wsgix.types import WSGIEnvironment"),
         ("server.loop", "from wsgix.cli import main"),
         ("server.loop", "from wsgix import handlers"),
-        ("conform.watch", "from wsgix.core.framing import persists"),
+        ("conform.points", "from wsgix.core.framing import persists"),
         ("conform.probe", "from wsgix.wire import http1"),
         ("validate", "from wsgix.conform import probe"),
         ("handlers", "from wsgix.server.loop import Loop"),
@@ -205,6 +215,9 @@ def test_the_callers_of_applications_do_call_one():
         ("util", "from wsgix.handlers import BaseHandler"),
         ("newcomer", "from wsgix.facts import names"),
         ("", "from wsgix.server import Server"),
+        ("pytest_plugin", "from wsgix.conform import watch"),
+        ("pytest_plugin", "def serve():\n    from wsgix.wire import http1"),
+        ("conform.drive", "import pytest"),
     ],
 )
 def test_an_import_that_breaks_the_layers_is_found(module, source):
@@ -223,11 +236,12 @@ def test_an_import_that_breaks_the_layers_is_found(module, source):
         ("wire.http1", "from wsgix.core import framing"),
         ("server.loop", "import socket, wsgix.wire.http1"),
         ("server.access_log", "from wsgix import __version__"),
-        ("validate", "from wsgix.conform.watch import watch"),
+        ("validate", "from wsgix.conform.points import interpose"),
         ("handlers", "from wsgix import util"),
         ("__main__", "from wsgix.cli import main"),
         ("", "def serve():\n    from wsgix.server import serve"),
         ("", "if TYPE_CHECKING:\n    from wsgix.server import Server"),
+        ("pytest_plugin", "import pytest\ndef check():\n    from wsgix.conform.drive import drive"),
     ],
 )
 def test_an_import_that_goes_down_is_let_through(module, source):

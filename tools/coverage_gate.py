@@ -19,7 +19,7 @@ SOURCE = ROOT / "src" / "wsgix"
 TESTS = ROOT / "tests"
 
 ROOMS = ("facts", "core", "wire")
-FACES = ("util", "headers", "types", "handlers", "simple_server", "validate")
+FACES = ("util", "headers", "types", "handlers", "simple_server", "validate", "pytest_plugin")
 
 
 class Verdict(NamedTuple):

@@ -1,7 +1,7 @@
 """The compatible face of the referee: `validator` and the other names of the standard library's `validate`.
 
 Here lives what is right or wrong to the standard library's validator, as check functions and as the table
-that attaches them to the points of an exchange; how an exchange is watched is decided in `conform.watch`.
+that attaches them to the points of an exchange; how an exchange is watched is decided in `conform.points`.
 A verdict is an `AssertionError` that is raised outright, so `python -O` keeps it. Its text begins as the
 standard library's, which programs match, and goes on to what was seen. Anyone may call in.
 """
@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from wsgix.conform.watch import Checks, Errors, Exchange, Input, Result, StartResponse, Write, watch
+from wsgix.conform import decisions
+from wsgix.conform.points import Checks, Errors, Exchange, Input, Result, StartResponse, Write, interpose
+from wsgix.conform.words import shown, shown_short
 from wsgix.facts.grammar import ALPHA, DIGIT, TCHAR
 from wsgix.facts.names import BODILESS_STATUSES
 
@@ -63,6 +64,18 @@ def _warn(text: str) -> None:
     warnings.warn(text, WSGIWarning, stacklevel=3)
 
 
+def _first_lacking(value: object, attributes: tuple[str, ...]) -> str:
+    """Return the first of these attributes that `value` has not got, or ""."""
+    attribute = ""
+    try:
+        for attribute in attributes:
+            if not hasattr(value, attribute):
+                return attribute
+    except Exception:
+        return attribute  # a property may raise anything, and is then no method that could be called
+    return ""
+
+
 def assert_(cond: object, *args: object) -> None:
     """Raise `AssertionError(*args)` unless `cond` is true, under `python -O` too."""
     if not cond:
@@ -76,7 +89,7 @@ def check_string_type(value: object, title: str) -> str:
     """
     if type(value) is str:
         return value
-    raise AssertionError(f"{title} must be of type str (got {value!r})")
+    raise AssertionError(f"{title} must be of type str (got {shown(value)})")
 
 
 # The environ, which the server gives
@@ -91,15 +104,16 @@ def check_environ(environ: Any) -> None:
     """
     if type(environ) is not dict:
         raise AssertionError(
-            f"Environment is not of the right type: {type(environ)!r} (environment: {environ!r})"
+            f"Environment is not of the right type: {shown(type(environ))} (environment: {shown(environ)})"
         )
     for key in _REQUIRED_KEYS:
         if key not in environ:
-            raise AssertionError(f"Environment missing required key: {key!r}")
+            raise AssertionError(f"Environment missing required key: {shown(key)}")
     for key in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
         if key in environ:
             raise AssertionError(
-                f"Environment should not have the key: {key} (use {key[5:]} instead; got {environ[key]!r})"
+                f"Environment should not have the key: {key} "
+                f"(use {key[5:]} instead; got {shown(environ[key])})"
             )
     if "QUERY_STRING" not in environ:
         _warn(
@@ -108,14 +122,14 @@ def check_environ(environ: Any) -> None:
         )
     for key, value in environ.items():
         if type(key) is not str:
-            raise AssertionError(f"Environmental variable names must be of type str (got {key!r})")
+            raise AssertionError(f"Environmental variable names must be of type str (got {shown(key)})")
         # A dot marks the variables of PEP 3333 and of servers; only those of CGI must be strings.
         if type(value) is not str and "." not in key:
             raise AssertionError(
-                f"Environmental variable {key} is not a string: {type(value)!r} (value: {value!r})"
+                f"Environmental variable {key} is not a string: {shown(type(value))} (value: {shown(value)})"
             )
     if type(environ["wsgi.version"]) is not tuple:
-        raise AssertionError(f"wsgi.version should be a tuple ({environ['wsgi.version']!r})")
+        raise AssertionError(f"wsgi.version should be a tuple ({shown(environ['wsgi.version'])})")
     _check_url_scheme(environ["wsgi.url_scheme"])
     check_input(environ["wsgi.input"])
     check_errors(environ["wsgi.errors"])
@@ -126,11 +140,12 @@ def check_environ(environ: Any) -> None:
 
 def _check_url_scheme(scheme: object) -> None:
     # "Normally, this will have the value "http" or "https"" (PEP 3333, environ Variables): others may be.
-    if scheme in ("http", "https"):
+    # The type goes first: to compare with just any object can raise just anything.
+    if type(scheme) is str and scheme in ("http", "https"):
         return
     if type(scheme) is not str or not _scheme_re.fullmatch(scheme):
-        raise AssertionError(f"wsgi.url_scheme unknown: {scheme!r}")
-    _warn(f"wsgi.url_scheme unknown: {scheme!r}")
+        raise AssertionError(f"wsgi.url_scheme unknown: {shown(scheme)}")
+    _warn(f"wsgi.url_scheme unknown: {shown(scheme)}")
 
 
 def _check_path_and_length(environ: dict[str, Any]) -> None:
@@ -162,16 +177,14 @@ def _check_path_and_length(environ: dict[str, Any]) -> None:
 
 def check_input(wsgi_input: object) -> None:
     """Raise `AssertionError` if `wsgi.input` lacks a method of PEP 3333, "Input and Error Streams"."""
-    for attr in _INPUT_METHODS:
-        if not hasattr(wsgi_input, attr):
-            raise AssertionError(f"wsgi.input ({wsgi_input!r}) doesn't have the attribute {attr}")
+    if attr := _first_lacking(wsgi_input, _INPUT_METHODS):
+        raise AssertionError(f"wsgi.input ({shown(wsgi_input)}) doesn't have the attribute {attr}")
 
 
 def check_errors(wsgi_errors: object) -> None:
     """Raise `AssertionError` if `wsgi.errors` lacks a method of PEP 3333, "Input and Error Streams"."""
-    for attr in _ERRORS_METHODS:
-        if not hasattr(wsgi_errors, attr):
-            raise AssertionError(f"wsgi.errors ({wsgi_errors!r}) doesn't have the attribute {attr}")
+    if attr := _first_lacking(wsgi_errors, _ERRORS_METHODS):
+        raise AssertionError(f"wsgi.errors ({shown(wsgi_errors)}) doesn't have the attribute {attr}")
 
 
 # The head of the response, which the application gives
@@ -208,24 +221,28 @@ def check_headers(headers: Any) -> None:
     Source: PEP 3333, "The start_response() Callable"; RFC 9110, 5.1.
     """
     if type(headers) is not list:
-        raise AssertionError(f"Headers ({headers!r}) must be of type list: {type(headers)!r}")
+        raise AssertionError(f"Headers ({shown(headers)}) must be of type list: {shown(type(headers))}")
     for item in headers:
-        if type(item) is not tuple:
-            raise AssertionError(f"Individual headers ({item!r}) must be of type tuple: {type(item)!r}")
-        if len(item) != 2:
-            raise AssertionError(f"Individual headers ({item!r}) must be pairs of name and value")
+        if type(item) is not tuple or len(item) != 2:
+            _refuse_header(item)
         name, value = item
         check_string_type(name, "Header name")
         check_string_type(value, "Header value")
         if name.lower() == "status":
             raise AssertionError(
                 "The Status header cannot be used; it means the status to a CGI server, and WSGI gives the "
-                f"status apart from the headers (value: {value!r})"
+                f"status apart from the headers (value: {shown(value)})"
             )
-        if not header_re.search(name) or name[-1] in "-_":
+        if not decisions.is_token(name) or decisions.ends_in_punctuation(name):
             _refuse_header_name(name)
         if bad := bad_header_value_re.search(value):
-            raise AssertionError(f"Bad header value: {value!r} (bad char: {bad[0]!r})")
+            raise AssertionError(f"Bad header value: {shown(value)} (bad char: {bad[0]!r})")
+
+
+def _refuse_header(item: Any) -> NoReturn:
+    if type(item) is not tuple:
+        raise AssertionError(f"Individual headers ({shown(item)}) must be of type tuple: {shown(type(item))}")
+    raise AssertionError(f"Individual headers ({shown(item)}) must be pairs of name and value")
 
 
 def _refuse_header_name(name: str) -> NoReturn:
@@ -245,20 +262,25 @@ def check_content_type(status: object, headers: list[tuple[str, str]]) -> None:
     (15.4.5); in a 204 it could describe the target (15.3.5), but the standard library refuses it there too.
     """
     code = _status_code(status)
-    needed = code not in BODILESS_STATUSES and code != "205" and code[0] not in "13"
-    for name, value in headers:
+    needed = decisions.may_have_content(code) and code[0] != "3"
+    if not issubclass(type(headers), (list, tuple)):
+        raise AssertionError(f"Headers ({shown(headers)}) must be of type list: {shown(type(headers))}")
+    for item in headers:
+        if type(item) is not tuple or len(item) != 2:
+            _refuse_header(item)
+        name, value = item
         lowered = check_string_type(name, "Header name").lower()
         if lowered == "content-type":
             if code in BODILESS_STATUSES:
                 raise AssertionError(
                     f"Content-Type header found in a {code} response, which must not return content "
-                    f"(value: {value!r})"
+                    f"(value: {shown(value)})"
                 )
             return
-        if lowered == "content-length" and value == "0":
+        if lowered == "content-length" and type(value) is str and value == "0":
             needed = False
     if needed:
-        raise AssertionError(f"No Content-Type header found in headers ({headers})")
+        raise AssertionError(f"No Content-Type header found in headers ({shown(headers)})")
 
 
 def check_exc_info(exc_info: object) -> None:
@@ -267,7 +289,7 @@ def check_exc_info(exc_info: object) -> None:
     Source: PEP 3333, "The start_response() Callable".
     """
     if exc_info is not None and type(exc_info) is not tuple:
-        raise AssertionError(f"exc_info ({exc_info!r}) is not a tuple: {type(exc_info)!r}")
+        raise AssertionError(f"exc_info ({shown(exc_info)}) is not a tuple: {shown(type(exc_info))}")
 
 
 # The body of the response
@@ -278,14 +300,14 @@ def check_iterator(iterator: object) -> None:
 
     Source: PEP 3333, "Buffering and Streaming".
     """
-    if isinstance(iterator, str | bytes):
+    if decisions.is_bare_string(iterator):
         raise AssertionError(
             "You should not return a string as your application iterator, instead return a single-item list "
-            f"containing a bytestring (got {short_repr(iterator)})"
+            f"containing a bytestring (got {shown_short(iterator)})"
         )
 
 
-# The checks, as `watch` calls them
+# The checks, as `interpose` calls them
 
 
 def _check_call(exchange: Exchange, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
@@ -304,32 +326,34 @@ def _check_input_call(wsgi_input: Input, method: str, args: tuple[object, ...]) 
         # CPython's test_wsgi_input wants the line "AssertionError" and nothing behind it.
         raise AssertionError
     if args:
-        raise AssertionError(f"input.{method}() takes one argument, the size (got {args!r})")
+        raise AssertionError(f"input.{method}() takes one argument, the size (got {shown(args)})")
 
 
 def _check_input_data(wsgi_input: Input, method: str, data: object) -> None:
     if method == "readlines":
         if type(data) is not list:
-            raise AssertionError(f"input.readlines() must return a list (got {short_repr(data)})")
+            raise AssertionError(f"input.readlines() must return a list (got {shown_short(data)})")
         for line in data:
             if type(line) is not bytes:
-                raise AssertionError(f"input.readlines() must return lines of bytes (got {short_repr(line)})")
+                raise AssertionError(
+                    f"input.readlines() must return lines of bytes (got {shown_short(line)})"
+                )
     elif type(data) is not bytes:
-        raise AssertionError(f"input.{method}() must return bytes (got {short_repr(data)})")
+        raise AssertionError(f"input.{method}() must return bytes (got {shown_short(data)})")
 
 
 def _check_errors_call(wsgi_errors: Errors, method: str, args: tuple[object, ...]) -> None:
     if method == "close":
         raise AssertionError("errors.close() must not be called")
     if method == "write" and type(args[0]) is not str:
-        raise AssertionError(f"errors.write() argument must be a str instance (got {short_repr(args[0])})")
+        raise AssertionError(f"errors.write() argument must be a str instance (got {shown_short(args[0])})")
 
 
 def _check_start_response(
     start_response: StartResponse, args: tuple[object, ...], kwargs: dict[str, object]
 ) -> None:
     if len(args) != 2 and len(args) != 3:
-        raise AssertionError(f"Invalid number of arguments: {args}")
+        raise AssertionError(f"Invalid number of arguments: {shown(args)}")
     if kwargs:
         raise AssertionError(f"No keyword arguments allowed (got {', '.join(kwargs)})")
 
@@ -344,28 +368,27 @@ def _check_head(start_response: StartResponse, args: tuple[Any, ...], kwargs: di
 
 def _check_write(write: Write, data: object) -> None:
     if type(data) is not bytes:
-        raise AssertionError(f"write() argument must be a bytes instance (got {short_repr(data)})")
+        raise AssertionError(f"write() argument must be a bytes instance (got {shown_short(data)})")
 
 
 def _check_result(exchange: Exchange, result: object) -> None:
-    kind = type(result)
-    if not hasattr(kind, "__iter__") and not hasattr(kind, "__getitem__"):
+    if not decisions.is_iterable(result):
         raise AssertionError(
-            f"The application must return an iterator, if only an empty list (got {short_repr(result)})"
+            f"The application must return an iterator, if only an empty list (got {shown_short(result)})"
         )
     check_iterator(result)
 
 
 def _check_item(result: Result, item: object) -> None:
     if type(item) is not bytes:
-        raise AssertionError(f"Iterator yielded non-bytestring ({item!r})")
+        raise AssertionError(f"Iterator yielded non-bytestring ({shown(item)})")
     # "before the iterable yields its first body bytestring, so that the server can send the headers"
     # (PEP 3333, Specification Details): an empty block carries no body, and no headers leave for it.
     if result.check_start_response is not None and item:
         if not result.check_start_response:
             raise AssertionError(
                 "The application returns and we started iterating over its body, but start_response has not "
-                f"yet been called (got {short_repr(item)})"
+                f"yet been called (got {shown_short(item)})"
             )
         result.check_start_response = None
 
@@ -376,7 +399,7 @@ def _check_item_after_close(result: Result) -> None:
 
 def _check_discard(result: Result) -> None:
     application = result.exchange.application
-    origin = "" if application is None else f", returned by {application!r}"
+    origin = "" if application is None else f", returned by {shown(application)}"
     kind = type(result.original_iterator).__name__
     message = f"Iterator garbage collected without being closed (a {kind}{origin})"
     if sys.stderr is not None:
@@ -434,6 +457,25 @@ class IteratorWrapper(Result):
     exchange = _NO_EXCHANGE
 
 
+def _stand_in_for(iterable: Any, exchange: Exchange) -> Result:
+    try:
+        result = IteratorWrapper(iterable, exchange.starts)
+    except TypeError as error:
+        # What an `__iter__` in Python raises is the application's own. Where it came to none, or to no
+        # iterator, the call of iter() itself is the last one on the way.
+        innermost: Any = error.__traceback__
+        while innermost.tb_next:
+            innermost = innermost.tb_next
+        if innermost.tb_frame.f_code is not Result.__init__.__code__:
+            raise
+    else:
+        result.exchange = exchange
+        return result
+    raise AssertionError(
+        f"The application must return an iterator, if only an empty list (got {shown_short(iterable)})"
+    )
+
+
 class PartialIteratorWrapper:
     """An iterable that is put under the checks of this module when `iter()` is called on it."""
 
@@ -464,11 +506,11 @@ def validator(application: WSGIApplication) -> WSGIApplication:
     Traceback (most recent call last):
     AssertionError: Headers ((('Content-Type', 'text/plain'),)) must be of type list: <class 'tuple'>
     """
-    return watch(
+    return interpose(
         application,
         _CHECKS,
         input_class=InputWrapper,
         errors_class=ErrorWrapper,
         write_class=WriteWrapper,
-        result_class=IteratorWrapper,
+        result_class=_stand_in_for,
     )

@@ -9,7 +9,7 @@ from io import BytesIO, StringIO
 import pytest
 
 from wsgix import validate
-from wsgix.conform.watch import watch
+from wsgix.conform.points import interpose
 from wsgix.util import FileWrapper
 from wsgix.validate import WSGIWarning, validator
 
@@ -705,7 +705,119 @@ def test_a_partial_iterator_wrapper_checks_once_it_is_iterated_over():
 
 
 def test_the_watch_itself_has_no_opinion():
-    result = watch(lambda environ, start_response: "ab", validate.Checks())(make_environ(), start_response)
+    result = interpose(lambda environ, start_response: "ab", validate.Checks())(
+        make_environ(), start_response
+    )
 
     assert list(result) == ["a", "b"]
     result.close()
+
+
+# What is passed may be anything, and a verdict is an AssertionError all the same
+
+
+class Unprintable:
+    def __repr__(self):
+        raise KeyError("repr")
+
+
+class Unanswering:
+    def __getattr__(self, name):
+        raise KeyError(name)
+
+
+class Undecided:
+    """What a comparison of arrays gives: no truth value."""
+
+    def __eq__(self, other):
+        return self
+
+    def __hash__(self):
+        return 0
+
+    def __bool__(self):
+        raise ValueError("neither true nor false")
+
+
+class Unbound:
+    """A proxy that stands for nothing."""
+
+    @property
+    def __class__(self):
+        raise RuntimeError("bound to nothing")
+
+
+class NotIterable:
+    """Iterable by the old protocol, had it not said that it is not."""
+
+    __iter__ = None
+
+    def __getitem__(self, index):
+        raise IndexError
+
+
+class Bottomless:
+    def __iter__(self):
+        return 7
+
+
+def test_what_cannot_be_printed_is_told_by_its_type():
+    shown = f"<{__name__}.Unprintable object at 0x"
+
+    assert objection(validate.check_string_type, Unprintable(), "Status").startswith(
+        f"Status must be of type str (got {shown}"
+    )
+    assert objection(run, lambda environ, start_response: Unprintable()).startswith(
+        "The application must return an iterator, if only an empty list (got <Unprintable instance at 0x"
+    )
+
+
+def test_what_passes_for_a_list_by_name_alone_is_told_by_its_type():
+    imposter = type("list", (), {"__module__": "elsewhere"})
+
+    text = objection(run, lambda environ, start_response: imposter())
+
+    assert text.startswith("The application must return an iterator, if only an empty list (got <elsewhere.l")
+
+
+@pytest.mark.parametrize("key", ["wsgi.input", "wsgi.errors"])
+def test_a_stream_that_fails_when_it_is_asked_has_not_got_the_method(key):
+    assert "doesn't have the attribute" in objection(run, hello, make_environ(**{key: Unanswering()}))
+
+
+def test_a_scheme_that_cannot_be_compared_is_refused():
+    text = objection(run, hello, make_environ(**{"wsgi.url_scheme": Undecided()}))
+
+    assert text.startswith(f"wsgi.url_scheme unknown: <{__name__}.Undecided object at 0x")
+
+
+@pytest.mark.parametrize("kind", [Unbound, NotIterable, Bottomless])
+def test_a_result_that_only_seems_to_be_iterable_is_refused(kind):
+    assert objection(run, lambda environ, start_response: kind()).startswith(
+        "The application must return an iterator, if only an empty list (got <"
+    )
+
+
+@pytest.mark.parametrize("failure", [TypeError, LookupError])
+def test_what_the_iterable_raises_when_it_is_iterated_over_is_its_own(failure):
+    class Failing:
+        def __iter__(self):
+            raise failure("own")
+
+    with pytest.raises(failure, match="own"):
+        run(lambda environ, start_response: Failing())
+
+
+@pytest.mark.parametrize(
+    ("headers", "text"),
+    [
+        (None, "Headers (None) must be of type list: <class 'NoneType'>"),
+        ([("a",)], "Individual headers (('a',)) must be pairs of name and value"),
+        (["ab"], "Individual headers ('ab') must be of type tuple: <class 'str'>"),
+        ([("Content-Length", Undecided())], None),
+    ],
+)
+def test_the_content_type_check_takes_any_headers(headers, text):
+    seen = objection(validate.check_content_type, "200 OK", headers)
+
+    assert seen == text or (text is None and seen.startswith("No Content-Type header found"))

@@ -105,7 +105,7 @@ class Observer:
 
     Attributes:
         means: how.
-        point: where: a field of `watch.Checks`, the name of a scenario or of a probe.
+        point: where: a field of `points.Checks`, the name of a scenario or of a probe.
         function: what looks; its signature is that of `watch`, `drive` or `probe`.
     """
 

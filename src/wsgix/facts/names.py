@@ -107,3 +107,24 @@ TRANSCODED_PREFIXES: Final = ("HTTP_", "SSL_")
 
 REDIRECT_PREFIX: Final = "REDIRECT_"
 """What Apache puts before each variable on an internal redirect, once or more."""
+
+RESPONSE_SINGLETON_FIELDS: Final = frozenset(
+    {
+        "age",
+        "content-length",
+        "content-location",
+        "content-range",
+        "content-type",
+        "date",
+        "etag",
+        "expires",
+        "last-modified",
+        "location",
+        "retry-after",
+        "server",
+    }
+)
+"""Response fields whose value is no list, so that a sender gives them once (RFC 9110, 5.3)."""
+
+STATUS_FIELDS: Final = MappingProxyType({"401": "www-authenticate", "405": "allow"})
+"""Statuses and the field that a response with them must have (RFC 9110, 15.5.2 and 15.5.6)."""

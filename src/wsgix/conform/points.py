@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import TypeAlias
+    from typing import Self, TypeAlias
 
     from wsgix.types import ErrorStream, InputStream, WSGIApplication
 
     Arguments: TypeAlias = tuple[Any, ...]
     Keywords: TypeAlias = dict[str, Any]
 
-__all__ = ["Checks", "Errors", "Exchange", "Input", "Result", "StartResponse", "Write", "watch"]
+__all__ = ["Checks", "Errors", "Exchange", "Input", "Result", "StartResponse", "Write", "interpose"]
+
+
+_END: Any = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +46,27 @@ class Checks:
     """The server's stream answered that call."""
     errors_call: tuple[Callable[[Errors, str, Arguments], object], ...] = ()
     """The application calls a method of `wsgi.errors`; `writelines` arrives here as one `write` a line."""
+    attribute: tuple[Callable[[Input | Errors, str, str], object], ...] = ()
+    """The application uses an attribute of a stream, of which the key in the environ and the name of the
+    attribute are told, that PEP 3333 does not name. The stand-ins here have none; a face may lend them."""
     start_response: tuple[Callable[[StartResponse, Arguments, Keywords], object], ...] = ()
     """The application calls `start_response`."""
+    start_refused: tuple[Callable[[StartResponse, Arguments, BaseException], object], ...] = ()
+    """The server's `start_response` raised; the exception goes on to the application."""
+    write_call: tuple[Callable[[Write, Arguments, Keywords], object], ...] = ()
+    """The application calls `write` with anything but one positional argument, where a face lets it."""
     write: tuple[Callable[[Write, Any], object], ...] = ()
-    """The application calls the `write` that `start_response` returned."""
+    """The application calls the `write` that `start_response` returned, with this data."""
     result: tuple[Callable[[Exchange, Any], object], ...] = ()
-    """The application returned. One of these must refuse what cannot be iterated over."""
-    item: tuple[Callable[[Result, Any], object], ...] = ()
-    """The iterable yielded, and the server has not seen the item yet."""
+    """The application returned. One of these must refuse what cannot be iterated over, unless the stand-in
+    for the result can bear it. What is refused is closed here: nobody else gets to see it."""
+    failed: tuple[Callable[[Exchange, BaseException], object], ...] = ()
+    """The application or its iterable raised; the exception goes on to the server."""
+    item: tuple[Callable[[Any, Any], object], ...] = ()
+    """The iterable yielded, and the server has not seen the item yet. Called with the stand-in for the
+    result, and the item."""
+    exhausted: tuple[Callable[[Any], object], ...] = ()
+    """The iterable has nothing more to yield. Called with the stand-in for the result."""
     item_after_close: tuple[Callable[[Result], object], ...] = ()
     """The server asks for an item although it called `close()`."""
     close: tuple[Callable[[Result], object], ...] = ()
@@ -186,7 +202,13 @@ class StartResponse(_StandIn):
             check(self, args, kwargs)
         # Noted before the server sees the call: one that the server refuses has been made all the same.
         exchange.starts.append(args[:2])
-        write = self.write_class(self.start_response(*args, **kwargs))
+        try:
+            writer = self.start_response(*args, **kwargs)
+        except BaseException as error:
+            for look in exchange.checks.start_refused:
+                look(self, args, error)
+            raise
+        write = self.write_class(writer)
         write.exchange = exchange
         return write
 
@@ -207,6 +229,13 @@ class Result(_StandIn):
         self.iterator = iter(wsgi_iterator)
         self.closed = False
 
+    @classmethod
+    def of(cls, iterable: Iterable[bytes], exchange: Exchange) -> Self:
+        """Return the stand-in for what the application of this exchange returned."""
+        result = cls(iterable, exchange.starts)
+        result.exchange = exchange
+        return result
+
     def __iter__(self) -> Iterator[bytes]:
         return self
 
@@ -214,7 +243,16 @@ class Result(_StandIn):
         if self.closed:
             for look in self.exchange.checks.item_after_close:
                 look(self)
-        item = next(self.iterator)
+        try:
+            item = next(self.iterator, _END)
+        except BaseException as error:
+            for failing in self.exchange.checks.failed:
+                failing(self.exchange, error)
+            raise
+        if item is _END:
+            for look in self.exchange.checks.exhausted:
+                look(self)
+            raise StopIteration
         for check in self.exchange.checks.item:
             check(self, item)
         return item
@@ -235,40 +273,62 @@ class Result(_StandIn):
                 check(self)
 
 
-def watch(
+def interpose(
     application: WSGIApplication,
     checks: Checks,
     *,
+    exchange_class: type[Exchange] = Exchange,
     input_class: type[Input] = Input,
     errors_class: type[Errors] = Errors,
     write_class: type[Write] = Write,
-    result_class: type[Result] = Result,
+    result_class: Callable[[Any, Exchange], Iterable[bytes]] = Result.of,
 ) -> WSGIApplication:
     """Wrap an application so that each call of it passes `checks`.
 
     `wsgi.input` and `wsgi.errors` are replaced in the environ that the server gave. The classes are those
-    of the stand-ins, for a face that has names of its own for them.
+    of the stand-ins, for a face that has names of its own for them; `result_class` may return anything that
+    is to go to the server. What the checks let pass although it cannot be watched, a call with other
+    arguments or a stream that is not there, is handed on as it is.
 
     Returns an application that may be called many times and from many threads. Raises what the checks
     raise, at the point where they do. Source: PEP 3333, "Middleware: Components that Play Both Sides".
     """
 
-    def watched(*args: Any, **kwargs: Any) -> Result:
-        exchange = Exchange(checks, application)
+    def watched(*args: Any, **kwargs: Any) -> Iterable[bytes]:
+        exchange = exchange_class(checks, application)
         for check in checks.call:
             check(exchange, args, kwargs)
+        if len(args) != 2 or kwargs:
+            return application(*args, **kwargs)
         environ, start_response = args
         for look in checks.environ:
             look(exchange, environ)
-        environ["wsgi.input"] = wsgi_input = input_class(environ["wsgi.input"])
-        environ["wsgi.errors"] = wsgi_errors = errors_class(environ["wsgi.errors"])
-        wsgi_input.exchange = wsgi_errors.exchange = exchange
+        if type(environ) is not dict:
+            return application(environ, start_response)
+        if "wsgi.input" in environ:
+            environ["wsgi.input"] = wsgi_input = input_class(environ["wsgi.input"])
+            wsgi_input.exchange = exchange
+        if "wsgi.errors" in environ:
+            environ["wsgi.errors"] = wsgi_errors = errors_class(environ["wsgi.errors"])
+            wsgi_errors.exchange = exchange
         watched_start_response = StartResponse(start_response, exchange, write_class)
-        iterable = application(environ, watched_start_response)
-        for look in checks.result:
-            look(exchange, iterable)
-        result = result_class(iterable, exchange.starts)
-        result.exchange = exchange
-        return result
+        try:
+            iterable = application(environ, watched_start_response)
+        except BaseException as error:
+            for failing in checks.failed:
+                failing(exchange, error)
+            raise
+        try:
+            for look in checks.result:
+                look(exchange, iterable)
+        except BaseException as verdict:
+            try:
+                if hasattr(iterable, "close"):
+                    iterable.close()
+            except Exception as error:
+                verdict.add_note(f"Its close() raised a {type(error).__name__}.")
+            raise
+        return result_class(iterable, exchange)
 
+    watched.__wrapped__ = application  # type: ignore[attr-defined]  # as functools.wraps has it
     return watched

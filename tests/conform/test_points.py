@@ -1,14 +1,15 @@
-"""The watch: which checks run at which point, with what, and that it changes nothing by itself."""
+"""The points of an exchange: which checks run at which point, and that nothing else changes."""
 
 import gc
 import sys
 import threading
 import weakref
+from collections import UserDict
 from io import BytesIO, StringIO
 
 import pytest
 
-from wsgix.conform.watch import Checks, Errors, Exchange, Input, Result, StartResponse, Write, watch
+from wsgix.conform.points import Checks, Errors, Exchange, Input, Result, StartResponse, Write, interpose
 
 
 class Objection(Exception):
@@ -92,7 +93,7 @@ def test_without_checks_an_exchange_passes_unchanged():
     environ = make_environ()
     errors = environ["wsgi.errors"]
 
-    result = watch(application, Checks())(environ, start_response)
+    result = interpose(application, Checks())(environ, start_response)
 
     assert list(result) == [b"", b"yielded"]
     assert written == [("200 OK", [("X-Kind", "plain")]), b"written"]
@@ -115,7 +116,7 @@ def test_every_point_is_seen_in_the_order_in_which_it_is_passed():
 
     environ = make_environ()
     before = dict(environ)
-    watched = watch(application, record_all(log))
+    watched = interpose(application, record_all(log))
     result = watched(environ, start_response)
     next(result)
     result.close()
@@ -141,6 +142,7 @@ def test_every_point_is_seen_in_the_order_in_which_it_is_passed():
         ("item", Result, b"item"),
         ("close", Result),
         ("item_after_close", Result),
+        ("exhausted", Result),
     ]
     assert before.keys() == environ.keys()
 
@@ -151,7 +153,7 @@ def test_the_environ_is_checked_before_its_streams_are_replaced():
     streams = [environ["wsgi.input"], environ["wsgi.errors"]]
     checks = Checks(environ=(lambda exchange, environ: seen.extend(environ.values()),))
 
-    watch(application, checks)(environ, start_response).close()
+    interpose(application, checks)(environ, start_response).close()
 
     assert seen == streams
     assert isinstance(environ["wsgi.input"], Input)
@@ -163,7 +165,7 @@ def test_the_checks_of_a_point_run_in_their_order_until_one_objects():
     checks = Checks(call=(recorder(log, 1), recorder(log, 2), objecting, recorder(log, 3)))
 
     with pytest.raises(Objection):
-        watch(application, checks)(make_environ(), start_response)
+        interpose(application, checks)(make_environ(), start_response)
 
     assert [entry[0] for entry in log] == [1, 2]
 
@@ -173,7 +175,7 @@ def test_an_objection_to_the_server_keeps_the_application_from_being_called(poin
     called = []
 
     with pytest.raises(Objection):
-        watch(called.append, Checks(**{point: (objecting,)}))(make_environ(), start_response)
+        interpose(called.append, Checks(**{point: (objecting,)}))(make_environ(), start_response)
 
     assert called == []
 
@@ -188,7 +190,7 @@ def test_an_objection_to_a_call_of_the_input_keeps_the_stream_as_it_is(act):
     environ = make_environ()
     stream = environ["wsgi.input"]
 
-    watch(application, Checks(input_call=(objecting,)))(environ, start_response).close()
+    interpose(application, Checks(input_call=(objecting,)))(environ, start_response).close()
 
     assert stream.tell() == 0
 
@@ -200,7 +202,7 @@ def test_an_objection_to_what_the_input_gave_keeps_it_from_the_application():
         assert caught.value.args == ("read", b"one")
         return []
 
-    watch(application, Checks(input_data=(objecting,)))(make_environ(), start_response).close()
+    interpose(application, Checks(input_data=(objecting,)))(make_environ(), start_response).close()
 
 
 def test_closing_the_input_is_seen_and_reaches_the_stream():
@@ -265,6 +267,43 @@ def test_an_objection_to_a_start_keeps_it_from_the_server_and_is_not_counted():
     assert started == exchange.starts == []
 
 
+def test_what_the_server_raises_from_start_response_is_seen_and_goes_on():
+    def refuse(status, headers, exc_info):
+        raise Objection(status)
+
+    log = []
+    exchange = Exchange(Checks(start_refused=(recorder(log, "start_refused"),)))
+
+    with pytest.raises(Objection) as caught:
+        StartResponse(refuse, exchange)("500 Oops", [], None)
+
+    assert log == [("start_refused", StartResponse, ("500 Oops", [], None), caught.value)]
+
+
+def test_what_the_application_raises_is_seen_and_goes_on():
+    def application(environ, start_response):
+        raise Objection
+
+    log = []
+
+    with pytest.raises(Objection) as caught:
+        interpose(application, Checks(failed=(recorder(log, "failed"),)))(make_environ(), start_response)
+
+    assert log == [("failed", Exchange, caught.value)]
+
+
+def test_what_the_iterable_raises_is_seen_and_goes_on():
+    log = []
+    result = Result((1 // 0 for _ in "a"), None)
+    result.exchange = Exchange(Checks(failed=(recorder(log, "failed"),)))
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        next(result)
+
+    assert log == [("failed", Exchange, caught.value)]
+    result.close()
+
+
 def test_a_start_that_the_server_refuses_is_counted():
     def refuse(status, headers):
         raise ValueError(status)
@@ -314,13 +353,63 @@ def test_write_belongs_to_the_exchange_of_its_start():
 
 def test_an_objection_to_the_result_reaches_the_server():
     with pytest.raises(Objection) as caught:
-        watch(application, Checks(result=(objecting,)))(make_environ(), start_response)
+        interpose(application, Checks(result=(objecting,)))(make_environ(), start_response)
 
     assert caught.value.args == ([b"Hello"],)
 
 
+def test_a_result_that_is_refused_is_closed():
+    body = Body()
+
+    with pytest.raises(Objection):
+        interpose(lambda environ, start_response: body, Checks(result=(objecting,)))(
+            make_environ(), start_response
+        )
+
+    assert body.closings == 1
+
+
+def test_a_result_that_is_refused_and_fails_to_close_leaves_the_verdict_as_it_is():
+    class Failing(Body):
+        def close(self):
+            raise ValueError
+
+    watched = interpose(lambda environ, start_response: Failing(), Checks(result=(objecting,)))
+
+    with pytest.raises(Objection) as caught:
+        watched(make_environ(), start_response)
+
+    assert caught.value.__notes__ == ["Its close() raised a ValueError."]
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        ((), {}),
+        (({}, start_response, 3), {}),
+        (({}, start_response), {"debug": True}),
+        ((), {"environ": {}, "start_response": start_response}),
+        (({}, start_response), {}),
+        ((None, start_response), {}),
+        ((UserDict(make_environ()), start_response), {}),
+    ],
+)
+def test_what_cannot_be_watched_and_meets_no_objection_is_handed_on_as_it_is(args, kwargs):
+    calls = []
+
+    def application(*args, **kwargs):
+        calls.append((args, kwargs))
+        return [b"Hello"]
+
+    assert list(interpose(application, Checks())(*args, **kwargs)) == [b"Hello"]
+    ((seen_args, seen_kwargs),) = calls
+    assert seen_args[:1] == args[:1]
+    assert len(seen_args) == len(args)
+    assert seen_kwargs == kwargs
+
+
 def test_an_objection_to_an_item_reaches_the_server():
-    result = watch(application, Checks(item=(objecting,)))(make_environ(), start_response)
+    result = interpose(application, Checks(item=(objecting,)))(make_environ(), start_response)
 
     with pytest.raises(Objection):
         next(result)
@@ -336,7 +425,7 @@ def test_the_result_tells_whether_start_response_was_called():
 
     seen = []
     checks = Checks(item=(lambda result, item: seen.append((list(result.check_start_response), item)),))
-    result = watch(late, checks)(make_environ(), start_response)
+    result = interpose(late, checks)(make_environ(), start_response)
 
     assert list(result) == [b"", b"late"]
     assert seen == [([], b""), ([("200 OK", [])], b"late")]
@@ -385,7 +474,7 @@ def test_an_iterable_without_close_is_closed_silently():
 
 
 def test_a_result_that_nobody_closed_is_seen_when_it_goes(unraisable):
-    result = watch(application, Checks(discard=(objecting,)))(make_environ(), start_response)
+    result = interpose(application, Checks(discard=(objecting,)))(make_environ(), start_response)
 
     del result
 
@@ -394,7 +483,9 @@ def test_a_result_that_nobody_closed_is_seen_when_it_goes(unraisable):
 
 def test_a_result_that_never_came_to_be_is_not_missed(unraisable):
     with pytest.raises(TypeError):
-        watch(lambda environ, start_response: 7, Checks(discard=(objecting,)))(make_environ(), start_response)
+        interpose(lambda environ, start_response: 7, Checks(discard=(objecting,)))(
+            make_environ(), start_response
+        )
 
     assert unraisable == []
 
@@ -408,7 +499,7 @@ def test_an_exchange_is_freed_without_the_garbage_collector():
     stream = weakref.ref(environ["wsgi.input"])
     gc.disable()
     try:
-        result = watch(application, Checks())(environ, start_response)
+        result = interpose(application, Checks())(environ, start_response)
         next(result)
         result.close()
         del result, environ
@@ -427,7 +518,7 @@ def test_exchanges_that_overlap_are_kept_apart():
         meeting.wait()
         return []
 
-    watched = watch(application, checks)
+    watched = interpose(application, checks)
 
     def call(status):
         watched({"status": status, **make_environ()}, start_response).close()
@@ -461,13 +552,13 @@ def test_a_face_chooses_the_classes_of_the_stand_ins():
         seen.extend([environ["wsgi.input"], environ["wsgi.errors"], start_response("200 OK", [])])
         return []
 
-    watched = watch(
+    watched = interpose(
         application,
         Checks(),
         input_class=MyInput,
         errors_class=MyErrors,
         write_class=MyWrite,
-        result_class=MyResult,
+        result_class=MyResult.of,
     )
     seen.append(watched(make_environ(), start_response))
 
