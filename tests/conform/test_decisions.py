@@ -10,7 +10,7 @@ from wsgix.conform.rule import Level
 
 def table(function, *rows):
     return pytest.mark.parametrize(
-        ("value", "expected"), rows, ids=[f"{function}-{row[0]!a:.40}" for row in rows]
+        ("value", "expected"), rows, ids=[f"{function}-{number}" for number, _ in enumerate(rows)]
     )
 
 
