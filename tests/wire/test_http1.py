@@ -148,6 +148,32 @@ def test_only_the_lines_that_differ_from_the_last_request_are_read(monkeypatch):
         assert reader.read(head, 0, TEMPLATE) == environ
 
 
+def test_pipelined_requests_like_the_last_one_are_read_one_by_one():
+    reader = known_reader(GET + FIELDS + b"\r\n")
+    both = GET + FIELDS + b"\r\n" + b"GET /b HTTP/1.1\r\n" + FIELDS + b"\r\n"
+    for _ in range(2):
+        reader.read(GET + FIELDS + b"\r\n", 0, TEMPLATE)
+        assert reader.read(both, 0, TEMPLATE)["PATH_INFO"] == "/"
+        assert reader.read(both, reader.end, TEMPLATE)["PATH_INFO"] == "/b"
+        assert reader.end == len(both)
+
+
+def test_a_request_that_is_unlike_the_last_one_is_read_on_its_own():
+    for head in (
+        b"G@T / HTTP/1.1\r\n" + FIELDS + b"\r\n",
+        b"\r\n" + GET + FIELDS + b"\r\n",
+        b"GET http://other/ HTTP/1.1\r\n" + FIELDS + b"\r\n",
+        b"GET / HTTP/1.0\r\n" + FIELDS + b"\r\n",
+        GET + FIELDS + b"\r\nwhat follows",
+        GET + b"Host: a\r\n\r\n",
+        GET + b"Host: a\r\n\r\nY: 1\r\n\r\n",
+    ):
+        reader = known_reader(GET + FIELDS + b"\r\n")
+        for _ in range(2):
+            reader.read(GET + FIELDS + b"\r\n", 0, TEMPLATE)
+        assert reader.read(head, 0, TEMPLATE) == read(head)
+
+
 def test_what_follows_from_a_line_that_differs_is_decided_anew():
     section = b"Host: a\r\nContent-Length: %d\r\nConnection: %b\r\n\r\n"
     reader = known_reader(b"POST / HTTP/1.1\r\n" + section % (3, b"close"))

@@ -14,7 +14,7 @@ from wsgix.facts.refusals import (
     TRAILERS_TOO_LARGE,
 )
 from wsgix.wire.http1 import COMPLETE, NEED_MORE
-from wsgix.wire.http1_body import ChunkedBody, LengthBody
+from wsgix.wire.http1_body import ChunkedBody, LengthBody, read_whole_chunks
 from wsgix.wire.limits import Limits
 
 
@@ -151,3 +151,32 @@ def test_a_flood_of_tiny_chunks_is_refused():
 
 def test_many_small_chunks_are_content_like_any_other():
     assert feed(ChunkedBody(), b"1\r\na\r\n" * 5000 + b"0\r\n\r\n") == (COMPLETE, b"a" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (b"0\r\n\r\n", (b"", 5)),
+        (b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\nGET", (b"abcde", 20)),
+        (b"A\r\n0123456789\r\n0\r\n\r\n", (b"0123456789", 20)),
+        (b"1\r\na\r\n" * 63 + b"0\r\n\r\n", (b"a" * 63, 383)),
+        (b"1\r\na\r\n" * 64 + b"0\r\n\r\n", None),  # many chunks
+        (b"B\r\n01234567890\r\n0\r\n\r\n", None),  # more than is to be read here
+        (b"3\r\nabc\r\n", None),  # not whole
+        (b"3\r\nabc\r\n0\r\n", None),
+        (b"3\r\nab", None),
+        (b"3;x\r\nabc\r\n0\r\n\r\n", None),  # an extension
+        (b"3\r\nabc\r\n0\r\nX: y\r\n\r\n", None),  # a trailer
+        (b"3\r\nabcd\r\n0\r\n\r\n", None),  # malformed
+        (b"x\r\n", None),
+        (b"-1\r\n\r\n", None),
+    ],
+)
+def test_whole_plain_chunks_are_read_at_once_and_all_else_is_left(data, whole):
+    most = 1000 if data.startswith(b"1\r") else 10
+    assert read_whole_chunks(b"head" + data, 4, most) == (whole and (whole[0], whole[1] + 4))
+    if whole:
+        parts = []
+        body = ChunkedBody()
+        assert body.feed(data, 0, parts.append) is COMPLETE
+        assert (b"".join(parts), body.end) == whole

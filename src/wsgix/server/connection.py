@@ -22,6 +22,7 @@ from wsgix.server.request_body import Memory, RequestBody
 from wsgix.server.settings import Settings
 from wsgix.server.streaming import RECEIVE_SIZE, LentSocket, StreamedBody
 from wsgix.wire.http1 import COMPLETE, NEED_MORE, RequestReader, Step
+from wsgix.wire.http1_body import read_whole_chunks
 from wsgix.wire.http1_response import CHUNK_END, CONTINUE, chunk_start, early_hints
 from wsgix.wire.limits import Limits
 
@@ -288,18 +289,40 @@ class Connection:
             environ["wsgi.input"] = BytesIO()
             end = reader.end
         else:
-            end = reader.end + framing
-            if framing < 0 or end > len(inbox) or framing > self._common.settings.request_buffer:
+            end = self._whole_content(reader, framing, inbox)
+            if not end:
                 self._start = reader.end
                 return self._begin_content(reader)
-            # All of the content has come with the head.
-            environ["wsgi.input"] = BytesIO(inbox[reader.end : end])
         if end == len(inbox):
             self.inbox = b""
             self._start = 0
         else:
             self._start = end
         return None
+
+    def _whole_content(self, reader: RequestReader, framing: int, inbox: bytes | bytearray) -> int:
+        """Take the content if all of it has come with the head; return where it ends, else 0."""
+        buffer = self._common.settings.request_buffer
+        if framing == CHUNKED:
+            whole = read_whole_chunks(bytes(inbox), reader.end, min(buffer, self._common.limits.body))
+            if whole is None:
+                return 0
+            content, end = whole
+            self._measure_chunked(len(content), [])
+        else:
+            end = reader.end + framing
+            if end > len(inbox) or framing > buffer:
+                return 0
+            content = bytes(inbox[reader.end : end])
+        self.environ["wsgi.input"] = BytesIO(content)
+        return end
+
+    def _measure_chunked(self, size: int, trailers: list[tuple[str, str]]) -> None:
+        """Have the environ tell of content that was chunked: what the application reads has a length."""
+        environ = self.environ
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        environ["CONTENT_LENGTH"] = str(size)
+        environ["wsgix.trailers"] = trailers
 
     def _begin_content(self, reader: RequestReader) -> Step | Refusal | None:
         self.is_simple = False
@@ -400,10 +423,7 @@ class Connection:
         except OSError:  # the last bytes reach the disk only now
             return STORAGE_FULL
         if self.reader.framing == CHUNKED:
-            # What the application reads is no longer chunked, and its length is known.
-            environ.pop("HTTP_TRANSFER_ENCODING", None)
-            environ["CONTENT_LENGTH"] = str(body.size)
-            environ["wsgix.trailers"] = body.trailers
+            self._measure_chunked(body.size, body.trailers)
         return None
 
     def _consume(self) -> None:

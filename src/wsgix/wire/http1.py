@@ -164,10 +164,14 @@ class RequestReader:
             A fresh dict, the template with the request's variables over it (SCRIPT_NAME stays as it was);
             or `NEED_MORE`; or the refusal.
         """
-        # Who polls asks for the same thing again and again.
-        if buffer == self._request and not start and template is self._template:
-            self.end = len(buffer)
-            return self._merged.copy()
+        if template is self._template and not start and isinstance(buffer, bytes):
+            # Who polls asks for the same thing again and again.
+            if buffer == self._request:
+                self.end = len(buffer)
+                return self._merged.copy()
+            environ = self._read_alike(buffer)
+            if environ is not None:
+                return environ
         searched = self._searched
         end = buffer.find(b"\r\n\r\n", start + searched - 3 if searched > 3 else start)
         if end < 0 or end - start > self._small:
@@ -180,12 +184,9 @@ class RequestReader:
             line = bytes(buffer[start:line_end])
             block = bytes(buffer[line_end + 2 : end + 2])
 
-        request_line = known_lines.get(line)
-        if request_line is None:
-            parsed = parse_request_line(line, self._scheme)
-            if isinstance(parsed, Refusal):
-                return self._walk(buffer, start, template)
-            request_line = parsed
+        request_line = known_lines.get(line) or parse_request_line(line, self._scheme)
+        if isinstance(request_line, Refusal):
+            return self._walk(buffer, start, template)
         version = request_line[4]
         if (
             (block != self._block or version != self._block_version)
@@ -197,20 +198,44 @@ class RequestReader:
             self._request = None
             self._template = template
             return self._publish(request_line, template | self._variables, end + 4)
-        # What is remembered is worth its memory from the second request on.
+        return self._publish_merged(request_line, end + 4)
+
+    def _read_alike(self, buffer: bytes) -> Environ | None:
+        """Read bytes that are one head like the last one; None if they are anything else.
+
+        The end of the head is not looked for: a section that is equal to the last one, or has as many lines,
+        each for the same variable, has no empty line within.
+        """
+        if self._searched or len(buffer) > self._small or not buffer.endswith(b"\r\n\r\n"):
+            return None
+        line_end = buffer.find(b"\r\n")
+        line = buffer[:line_end]
+        request_line = known_lines.get(line) or parse_request_line(line, self._scheme)
+        if isinstance(request_line, Refusal):
+            return None
+        version = request_line[4]
+        block = buffer[line_end + 2 : -2]
+        if (block != self._block or version != self._block_version) and not self._reread(block, version):
+            return None
+        environ = self._publish_merged(request_line, len(buffer))
+        if request_line[5] is None:
+            self._request = buffer
+        return environ
+
+    def _publish_merged(self, line: RequestLine, end: int) -> Environ:
+        """Publish on the template of the last request, with what is remembered laid over it."""
+        self._request = None
+        # The memory of both is worth its place from the second request on.
         if self._is_merged:
             merged = self._merged
         else:
-            merged = self._merged = template | self._variables
+            merged = self._merged = (self._template or {}) | self._variables
             self._is_merged = True
-        self._publish(request_line, merged, end + 4)
-        if request_line[5] is not None:
+        self._publish(line, merged, end)
+        if line[5] is not None:
             # The Host that gave way to the target's authority is to come back with the next request.
             self._is_merged = False
-            self._request = None
             return merged
-        is_all = not start and end + 4 == len(buffer)
-        self._request = buffer if is_all and isinstance(buffer, bytes) else None
         return merged.copy()
 
     def _reread(self, block: bytes, version: str) -> bool:

@@ -46,6 +46,40 @@ _EXTENSIONS: Final = re.compile(
 )
 
 
+_WHOLE_CHUNKS: Final = 64
+
+
+def read_whole_chunks(data: bytes, start: int, most: int) -> tuple[bytes, int] | None:
+    """Read chunked content of which all has arrived, in few plain chunks; None leaves it to `ChunkedBody`.
+
+    Args:
+        data: what has arrived.
+        start: index of its first byte that belongs to the content.
+        most: bytes of payload to read here.
+
+    Returns:
+        The payload, and where the content ends.
+    """
+    pieces: list[bytes] = []
+    position = start
+    for _ in range(_WHOLE_CHUNKS):
+        plain = _PLAIN_CHUNK.match(data, position)
+        if plain is None:
+            return None
+        position = plain.end()
+        end = position + int(plain[1], 16)
+        if not data.startswith(b"\r\n", end):
+            return None
+        if end == position:
+            return b"".join(pieces), end + 2
+        pieces.append(data[position:end])
+        most -= end - position
+        if most < 0:
+            return None
+        position = end + 2
+    return None
+
+
 class LengthBody:
     """Content of a length known beforehand (RFC 9112, 6.2)."""
 

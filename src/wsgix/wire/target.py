@@ -49,8 +49,8 @@ known_lines: Final[dict[bytes, RequestLine]] = {}
 
 _known_authorities: Final[set[str]] = set()
 
-_known_frames: Final[set[tuple[bytes, bytes]]] = set()
-"""Methods and versions that were found together in a request line that is in order."""
+_known_frames: Final[dict[tuple[bytes, bytes], tuple[str, str]]] = {}
+"""Methods and versions that were found together in a request line that is in order; the same as text."""
 
 
 _new_line: Final = partial(tuple.__new__, RequestLine)
@@ -97,10 +97,12 @@ def parse_request_line(line: bytes, scheme: str) -> RequestLine | Refusal:
         return BAD_REQUEST_LINE
     # Most targets are a path, and perhaps a query, in which nothing needs to be decoded.
     raw = parts[1]
-    if raw[0] == 0x2F and (parts[0], parts[2]) in _known_frames:
+    frame = _known_frames.get((parts[0], parts[2])) if raw[0] == 0x2F else None
+    if frame is not None:
         rest = raw.translate(None, _PLAIN)
         if not rest or rest == b"?":
-            method, target, version = line.decode("latin-1").split(" ")
+            method, version = frame
+            target = raw.decode("latin-1")
             path, _, query = target.partition("?")
             plain = _new_line((method, path, query, target, version, None))
             if not rest:
@@ -124,7 +126,7 @@ def parse_request_line(line: bytes, scheme: str) -> RequestLine | Refusal:
         return METHOD_NOT_IMPLEMENTED
     if target[0] == "/":
         if len(_known_frames) < _FRAMES_SIZE:
-            _known_frames.add((parts[0], parts[2]))
+            _known_frames[parts[0], parts[2]] = method, version
         if "?" not in target:
             _keep(line, request_line)
     return request_line
