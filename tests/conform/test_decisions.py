@@ -1,5 +1,6 @@
 """The decisions on single values, by table."""
 
+import re
 import sys
 
 import pytest
@@ -10,8 +11,13 @@ from wsgix.conform.rule import Level
 
 def table(function, *rows):
     return pytest.mark.parametrize(
-        ("value", "expected"), rows, ids=[f"{function}-{row[0]!a:.40}" for row in rows]
+        ("value", "expected"), rows, ids=[f"{function}-{name(row[0])}" for row in rows]
     )
+
+
+def name(value):
+    """Name a value the same in every process: pytest-xdist compares the names."""
+    return re.sub(" at 0x[0-9a-f]+", "", ascii(value))[:40]
 
 
 class Lying:
@@ -110,6 +116,11 @@ def test_a_status_tells_whether_there_may_be_content(value, expected):
     assert decisions.may_have_content(value) is expected
 
 
+@table("type", ("200", True), ("404", True), ("304", False), ("302", False), ("204", False), ("", True))
+def test_a_status_tells_whether_the_standard_library_wants_a_type(value, expected):
+    assert decisions.asks_for_type(value) is expected
+
+
 @table(
     "length",
     ("0", 0),
@@ -151,6 +162,22 @@ def test_the_first_character_beyond_latin_1_is_found(value, expected):
 )
 def test_what_can_be_iterated_over_is_told_by_its_type(value, expected):
     assert decisions.is_iterable(value) is expected
+
+
+@table(
+    "size",
+    (b"12", 2),
+    (bytearray(b"12"), 2),
+    (memoryview(b"12"), 2),
+    ("12", 2),
+    (7, 0),
+    (None, 0),
+    ([1, 2], 0),
+    (Lying(), 0),
+    (Unbound(), 0),
+)
+def test_a_block_of_the_wrong_type_has_the_size_that_it_would_have(value, expected):
+    assert decisions.size_of(value) == expected
 
 
 @table(

@@ -77,6 +77,14 @@ def may_have_content(code: str) -> bool:
     return not (code in BODILESS_STATUSES or code == "205" or code[:1] == "1")
 
 
+def asks_for_type(code: str) -> bool:
+    """Tell whether the standard library's validator wants a Content-Type with this status code.
+
+    It does where there may be content, but for redirections, which may do without.
+    """
+    return may_have_content(code) and code[:1] != "3"
+
+
 def content_length(value: object) -> int | None:
     """Return the number of bytes that a Content-Length tells, or None: it is 1*DIGIT (RFC 9110, 8.6)."""
     if type(value) is str and value.isascii() and value.isdigit() and len(value) <= _LONGEST_LENGTH:
@@ -101,6 +109,16 @@ def is_iterable(value: object) -> bool:
         if "__iter__" in kind.__dict__:
             return kind.__dict__["__iter__"] is not None
     return any("__getitem__" in kind.__dict__ for kind in type(value).__mro__)
+
+
+def size_of(block: object) -> int:
+    """Return how many bytes a block of the wrong type would give: its length, if it is text or bytes at all.
+
+    So that one who yields a bytearray, or text, is not told besides that his Content-Length does not fit.
+    """
+    if issubclass(type(block), (str, bytes, bytearray, memoryview)):
+        return len(block)  # type: ignore[arg-type]  # each of them has one
+    return 0
 
 
 def is_bare_string(value: object) -> bool:

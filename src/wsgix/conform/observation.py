@@ -69,6 +69,8 @@ class Observation(Exchange):
     """The names among them."""
     odd = False
     """Whether any header was anything but a tuple of two `str`."""
+    unread = False
+    """Whether the headers could not be looked at, being no list and no tuple."""
     declared: int | None = None
     """The Content-Length among them, if there is one and it is a number."""
     bodiless = False
@@ -138,7 +140,8 @@ class Observation(Exchange):
         self.declared = None
         self.fields = fields = []
         headers = args[1] if len(args) > 1 else ()
-        if not issubclass(type(headers), (list, tuple)):
+        self.unread = not issubclass(type(headers), (list, tuple))
+        if self.unread:
             headers = ()  # an iterator, say: to look into it would empty it
         for item in headers:
             if type(item) is tuple and len(item) == 2:
