@@ -20,7 +20,10 @@ PLAIN = ("Content-Type", "text/plain")
 
 START = st.one_of(
     st.tuples(STATUS, HEADERS),
-    st.tuples(st.sampled_from(["200 OK", "204 No Content", "500 Oops", "404"]), st.just([PLAIN])),
+    st.tuples(
+        st.sampled_from(["200 OK", "204 No Content", "302 Found", "500 Oops", "404"]),
+        st.sampled_from([[PLAIN], [], [("Content-Length", "0")], [("Content-Length", "3"), PLAIN]]),
+    ),
     st.tuples(STATUS, HEADERS, ANYTHING),
     st.lists(ANYTHING, max_size=4).map(tuple),
 )

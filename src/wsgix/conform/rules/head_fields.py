@@ -1,4 +1,4 @@
-"""Chapter H, second part: what PEP 3333 and HTTP say of particular header fields (H13 to H15, H22 to H28, H31).
+"""Chapter H, second part: what is said of particular header fields (H13 to H15, H22 to H28, H31).
 
 The chapter is put together in `head`. Tables of names stand in `facts.names`.
 """
@@ -361,7 +361,9 @@ def _type_without_content(exchange: Observation, args: tuple[Any, ...], kwargs: 
 
 @TYPE_WITHOUT_CONTENT.observed_by(Means.WATCH, "exhausted")
 def _no_type_and_no_content(exchange: Observation) -> Finding | None:
-    if "content-type" in exchange.names or not exchange.code or not decisions.asks_for_type(exchange.code):
+    if "content-type" in exchange.names or exchange.unread or not exchange.code:
+        return None
+    if not decisions.asks_for_type(exchange.code):
         return None
     if (exchange.content and exchange.has_content) or exchange.value_of("content-length") == "0":
         return None
