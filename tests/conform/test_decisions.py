@@ -221,3 +221,25 @@ def caught():
 )
 def test_what_keeps_a_value_from_being_exc_info_is_told(exc_info, expected):
     assert decisions.exc_info_fault(exc_info) == expected
+
+
+class Evasive(list):
+    __slots__ = ()
+
+    def __iter__(self):
+        raise LookupError
+
+
+@table(
+    "items",
+    ([1, 2], (1, 2)),
+    ((1, 2), (1, 2)),
+    (Evasive([1, 2]), (1, 2)),
+    ([], ()),
+    ("ab", None),
+    ({1: 2}, None),
+    (iter([1]), None),
+    (Unbound(), None),
+)
+def test_the_items_of_a_list_or_tuple_are_what_it_holds(value, expected):
+    assert decisions.items_of(value) == expected

@@ -116,9 +116,18 @@ def size_of(block: object) -> int:
 
     So that one who yields a bytearray, or text, is not told besides that his Content-Length does not fit.
     """
-    if issubclass(type(block), (str, bytes, bytearray, memoryview)):
-        return len(block)  # type: ignore[arg-type]  # each of them has one
+    for kind in (str, bytes, bytearray, memoryview):
+        if issubclass(type(block), kind):
+            return kind.__len__(block)  # type: ignore[arg-type]  # it is one
     return 0
+
+
+def items_of(value: object) -> tuple[Any, ...] | None:
+    """Return what a list or tuple holds, whatever a subclass makes of it; None for what is neither."""
+    for kind in (list, tuple):
+        if issubclass(type(value), kind):
+            return tuple(kind.__iter__(value))  # type: ignore[arg-type]  # it is one
+    return None
 
 
 def is_bare_string(value: object) -> bool:
