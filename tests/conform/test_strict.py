@@ -91,6 +91,21 @@ def test_what_is_reported_goes_on_to_the_server_unchanged():
     assert response.headers == [PLAIN, ("Connection", "close")]
 
 
+def test_what_the_report_raises_goes_to_the_side_whose_call_it_was():
+    def report(judgement):
+        raise LookupError(judgement.rule.id)
+
+    def application(environ, start_response):
+        with pytest.raises(LookupError, match="H2"):
+            start_response("200", [PLAIN])
+        start_response("200 OK", [PLAIN], sys.exc_info())
+        return ["text"]
+
+    response = serve(watch(application, ignore=["H17"], report=report))
+
+    assert repr(response.error) == "LookupError('B1')"
+
+
 def test_without_a_report_a_breach_is_raised_from_the_call_that_commits_it():
     def application(environ, start_response):
         with pytest.raises(Breach) as caught:

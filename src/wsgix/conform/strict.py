@@ -54,6 +54,7 @@ def watch(
 
     With `report`, that is called with a `Judgement` for each rule that was not kept, once for each call of
     the application, from whichever thread saw it; what the application does goes on to the server unchanged.
+    What `report` itself raises goes to the side whose call brought the finding about.
     Without it a `Breach` is raised instead, from the call that commits it; if the application traps that, it
     is raised once more where the server asks for the application's result.
 
