@@ -262,7 +262,7 @@ def check_content_type(status: object, headers: list[tuple[str, str]]) -> None:
     (15.4.5); in a 204 it could describe the target (15.3.5), but the standard library refuses it there too.
     """
     code = _status_code(status)
-    needed = decisions.may_have_content(code) and code[0] != "3"
+    needed = decisions.asks_for_type(code)
     if not issubclass(type(headers), (list, tuple)):
         raise AssertionError(f"Headers ({shown(headers)}) must be of type list: {shown(type(headers))}")
     for item in headers:

@@ -110,6 +110,11 @@ def test_a_status_tells_whether_there_may_be_content(value, expected):
     assert decisions.may_have_content(value) is expected
 
 
+@table("type", ("200", True), ("404", True), ("304", False), ("302", False), ("204", False), ("", True))
+def test_a_status_tells_whether_the_standard_library_wants_a_type(value, expected):
+    assert decisions.asks_for_type(value) is expected
+
+
 @table(
     "length",
     ("0", 0),
@@ -154,6 +159,22 @@ def test_what_can_be_iterated_over_is_told_by_its_type(value, expected):
 
 
 @table(
+    "size",
+    (b"12", 2),
+    (bytearray(b"12"), 2),
+    (memoryview(b"12"), 2),
+    ("12", 2),
+    (7, 0),
+    (None, 0),
+    ([1, 2], 0),
+    (Lying(), 0),
+    (Unbound(), 0),
+)
+def test_a_block_of_the_wrong_type_has_the_size_that_it_would_have(value, expected):
+    assert decisions.size_of(value) == expected
+
+
+@table(
     "bare",
     ("", True),
     (b"", True),
@@ -194,3 +215,25 @@ def caught():
 )
 def test_what_keeps_a_value_from_being_exc_info_is_told(exc_info, expected):
     assert decisions.exc_info_fault(exc_info) == expected
+
+
+class Evasive(list):
+    __slots__ = ()
+
+    def __iter__(self):
+        raise LookupError
+
+
+@table(
+    "items",
+    ([1, 2], (1, 2)),
+    ((1, 2), (1, 2)),
+    (Evasive([1, 2]), (1, 2)),
+    ([], ()),
+    ("ab", None),
+    ({1: 2}, None),
+    (iter([1]), None),
+    (Unbound(), None),
+)
+def test_the_items_of_a_list_or_tuple_are_what_it_holds(value, expected):
+    assert decisions.items_of(value) == expected

@@ -75,6 +75,18 @@ def test_what_is_argued_stands_in_the_document():
     assert argued == {name: rules for name, rules in ARGUED.items() if rules}
 
 
+@pytest.mark.parametrize("name", ["plain/app.py", "flask_app/app.py"])
+def test_our_own_examples_are_clean_at_every_level(name):
+    run = subprocess.run(
+        [sys.executable, "-m", "wsgix", "check", ROOT / "examples" / name, "--level", "de-facto"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 @pytest.fixture(scope="module")
 def static(tmp_path_factory):
     folder = tmp_path_factory.mktemp("static")

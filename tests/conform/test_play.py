@@ -1,6 +1,8 @@
 """The player: one call of an application, step by step, as a server makes it."""
 
+import io
 import sys
+import types
 
 import pytest
 
@@ -14,6 +16,7 @@ from wsgix.conform.play import (
     FileWrapper,
     Input,
     Request,
+    can_be_read,
     make_environ,
     place_of,
     variable_of,
@@ -316,6 +319,22 @@ def test_the_file_wrapper_takes_what_is_no_file(arguments, keywords):
 
     assert list(wrapper(*arguments, **keywords)) == []
     assert wrapper.calls == [(arguments, keywords)]
+
+
+@pytest.mark.parametrize(
+    ("file", "readable"),
+    [
+        (io.BytesIO(), True),
+        (types.SimpleNamespace(read=lambda size=-1: b""), True),
+        (types.SimpleNamespace(read=bytes), True),
+        (types.SimpleNamespace(read=lambda: b""), False),
+        (types.SimpleNamespace(read=lambda size: b""), False),
+        (types.SimpleNamespace(read=b""), False),
+        ("a path", False),
+    ],
+)
+def test_a_file_can_be_read_with_a_size_and_without(file, readable):
+    assert can_be_read(file) is readable
 
 
 def test_the_errors_stay_open():

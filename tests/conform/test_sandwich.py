@@ -29,6 +29,16 @@ def test_each_shape_below_keeps_every_binding_rule_itself(name, shape, attribute
     assert call.error is None or isinstance(call.error, below.BelowFailed)
 
 
+def test_a_file_is_sent_without_a_file_wrapper_too():
+    inner = below.Below()
+    inner.shape = below.file
+
+    call = Call(inner, Request(without=frozenset({"wsgi.file_wrapper"}))).begin().finish()
+
+    assert call.content == b"0123456789" * 300
+    assert len(call.blocks) == 3
+
+
 def test_the_shapes_are_of_every_kind():
     inner = below.Below()
     seen = set()

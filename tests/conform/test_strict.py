@@ -91,6 +91,21 @@ def test_what_is_reported_goes_on_to_the_server_unchanged():
     assert response.headers == [PLAIN, ("Connection", "close")]
 
 
+def test_what_the_report_raises_goes_to_the_side_whose_call_it_was():
+    def report(judgement):
+        raise LookupError(judgement.rule.id)
+
+    def application(environ, start_response):
+        with pytest.raises(LookupError, match="H2"):
+            start_response("200", [PLAIN])
+        start_response("200 OK", [PLAIN], sys.exc_info())
+        return ["text"]
+
+    response = serve(watch(application, ignore=["H17"], report=report))
+
+    assert repr(response.error) == "LookupError('B1')"
+
+
 def test_without_a_report_a_breach_is_raised_from_the_call_that_commits_it():
     def application(environ, start_response):
         with pytest.raises(Breach) as caught:
@@ -630,13 +645,34 @@ def test_a_head_and_five_bytes_break_exactly_these_rules(status, headers, expect
 
 
 def test_content_for_head_breaks_its_own_rule_alone():
-    application = answering([b"Hello, world"], headers=[("Content-Length", "5")])
+    application = answering([b"Hello, world"], headers=[PLAIN, ("Content-Length", "5")])
 
     assert ids(findings(application, make_environ("HEAD"))) == ["B9"]
 
 
 def test_no_content_for_head_fits_every_length():
     assert findings(answering([], headers=[PLAIN, ("Content-Length", "500")]), make_environ("HEAD")) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "headers", "blocks", "expected"),
+    [
+        ("GET", "200 OK", [], [], ["H31"]),
+        ("GET", "404 Not Found", [("Content-Length", "3")], iter([]), ["H31", "B7"]),
+        ("HEAD", "200 OK", [], [], ["H31"]),
+        ("HEAD", "200 OK", [], [b"x"], ["B9", "H31"]),
+        ("GET", "200 OK", [("Content-Length", "0")], [], []),
+        ("GET", "200 OK", [PLAIN], [], []),
+        ("GET", "302 Found", [("Location", "/")], [], []),
+        ("GET", "304 Not Modified", [], [], []),
+        ("GET", "205 Reset Content", [], [], []),
+        ("GET", "200 OK", [], [b"x"], ["H22"]),
+    ],
+)
+def test_the_standard_librarys_content_type_is_missed_where_there_is_no_content(
+    method, status, headers, blocks, expected
+):
+    assert ids(findings(answering(blocks, status, headers), make_environ(method))) == expected
 
 
 @pytest.mark.parametrize("item", ["text", 7, None, bytearray(b"x"), type("Bytes", (bytes,), {})(b"x")])

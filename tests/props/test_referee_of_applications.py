@@ -95,7 +95,7 @@ def application_of(answer):
     return application
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(answers())
 def test_a_correct_application_is_clean_whatever_it_answers(answer):
     report = drive(application_of(answer))
@@ -153,7 +153,7 @@ def middleware_of(layer):
     return middleware
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(LAYERS)
 def test_correct_middleware_is_clean_whatever_it_does(layer):
     report = judge_middleware(middleware_of(layer))
@@ -162,7 +162,7 @@ def test_correct_middleware_is_clean_whatever_it_does(layer):
     assert [(one.rule.id, one.seen, one.case) for one in report.failures()] == []
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(answers(), LAYERS)
 def test_a_correct_application_behind_correct_middleware_is_clean(answer, layer):
     report = drive(middleware_of(layer)(application_of(answer)))

@@ -77,9 +77,25 @@ class Text(str):
     def lower(self):
         raise KeyError("lower")
 
+    def __len__(self):
+        raise KeyError("len")
+
 
 class Pair(tuple):
     __slots__ = ()
+
+    def __len__(self):
+        raise KeyError("len")
+
+    def __iter__(self):
+        raise KeyError("iter")
+
+
+class Pairs(list):
+    __slots__ = ()
+
+    def __iter__(self):
+        raise KeyError("iter")
 
 
 Imposter = type("list", (), {})
@@ -92,6 +108,7 @@ ODDITIES = [
     ),
     Text("200 OK"),
     Pair(("a", "b")),
+    Pairs([("Content-Type", "text/plain")]),
     "9" * 5000,
     "\ud800",
     io.BytesIO(b"a\nb\n"),

@@ -3,6 +3,8 @@
 Both sides write down all that they get from each other; the two logs, with the watch and without, are equal.
 """
 
+import warnings
+from contextlib import suppress
 from io import StringIO
 
 import pytest
@@ -12,12 +14,16 @@ from hypothesis import strategies as st
 from tests.props.test_validator import ANYTHING, ENVIRON, HEADERS, STATUS, Drawn
 from wsgix.conform import watch
 from wsgix.conform.rule import Profile, Verdict
+from wsgix.validate import WSGIWarning, validator
 
 PLAIN = ("Content-Type", "text/plain")
 
 START = st.one_of(
     st.tuples(STATUS, HEADERS),
-    st.tuples(st.sampled_from(["200 OK", "204 No Content", "500 Oops", "404"]), st.just([PLAIN])),
+    st.tuples(
+        st.sampled_from(["200 OK", "204 No Content", "302 Found", "500 Oops", "404"]),
+        st.sampled_from([[PLAIN], [], [("Content-Length", "0")], [("Content-Length", "3"), PLAIN]]),
+    ),
     st.tuples(STATUS, HEADERS, ANYTHING),
     st.lists(ANYTHING, max_size=4).map(tuple),
 )
@@ -59,6 +65,7 @@ class Input:
 
     def __init__(self, log):
         self.log = log
+        self.line = b"abc\n"
 
     def answer(self, name, args, answer):
         self.log.note(name, *args)
@@ -68,7 +75,8 @@ class Input:
         return self.answer("read", args, b"abc")
 
     def readline(self, *args):
-        return self.answer("readline", args, b"abc\n")
+        line, self.line = self.line, b""
+        return self.answer("readline", args, line)
 
     def readlines(self, *args):
         return self.answer("readlines", args, [b"abc\n"])
@@ -186,3 +194,61 @@ def swallowing_logs(application):
 def test_a_wrapper_that_changes_anything_is_found(wrap):
     with pytest.raises(AssertionError):
         compare(wrap)
+
+
+def run_whole(application, log):
+    """Call an application as a good server does; what it raises goes on."""
+    environ = {**ENVIRON, "REQUEST_METHOD": "POST", "wsgi.input": Input(log), "wsgi.errors": Errors(log)}
+    result = application(environ, lambda *args, **kwargs: lambda *data: None)
+    try:
+        for _ in zip(result, range(5), strict=False):
+            pass
+    finally:
+        if hasattr(result, "close"):
+            result.close()
+
+
+def refuses(program, result):
+    """Tell whether the compatible validator refuses an application."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WSGIWarning)
+        try:
+            run_whole(validator(acting(program, result)), Log())
+        except AssertionError:
+            return True
+        except Exception:
+            return False
+    return False
+
+
+def acting(program, result):
+    """Return an application that carries out a program, and stops at the first exception."""
+
+    def application(environ, start_response):
+        if "start" not in dict(program):
+            write = start_response("200 OK", [PLAIN])
+        for name, argument in program:
+            match name:
+                case "start":
+                    start_response(*argument)
+                case "write":
+                    write(argument)
+                case "log":
+                    environ["wsgi.errors"].write(argument)
+                case _:
+                    use(environ["wsgi.input"], name, argument)
+        return result
+
+    return application
+
+
+@settings(max_examples=500)
+@given(st.tuples(st.lists(ACTION, max_size=1), st.one_of(st.just([]), RESULT)).map(Drawn))
+def test_what_the_compatible_validator_refuses_the_watch_finds_too(drawn):
+    found = []
+
+    with suppress(Exception):
+        run_whole(watch(acting(*drawn.values), profiles=Profile, report=found.append), Log())
+
+    if refuses(*drawn.values):
+        assert found

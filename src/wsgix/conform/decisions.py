@@ -77,6 +77,14 @@ def may_have_content(code: str) -> bool:
     return not (code in BODILESS_STATUSES or code == "205" or code[:1] == "1")
 
 
+def asks_for_type(code: str) -> bool:
+    """Tell whether the standard library's validator wants a Content-Type with this status code.
+
+    It does where there may be content, but for redirections, which may do without.
+    """
+    return may_have_content(code) and code[:1] != "3"
+
+
 def content_length(value: object) -> int | None:
     """Return the number of bytes that a Content-Length tells, or None: it is 1*DIGIT (RFC 9110, 8.6)."""
     if type(value) is str and value.isascii() and value.isdigit() and len(value) <= _LONGEST_LENGTH:
@@ -101,6 +109,25 @@ def is_iterable(value: object) -> bool:
         if "__iter__" in kind.__dict__:
             return kind.__dict__["__iter__"] is not None
     return any("__getitem__" in kind.__dict__ for kind in type(value).__mro__)
+
+
+def size_of(block: object) -> int:
+    """Return how many bytes a block of the wrong type would give: its length, if it is text or bytes at all.
+
+    So that one who yields a bytearray, or text, is not told besides that his Content-Length does not fit.
+    """
+    for kind in (str, bytes, bytearray, memoryview):
+        if issubclass(type(block), kind):
+            return kind.__len__(block)  # type: ignore[arg-type]  # it is one
+    return 0
+
+
+def items_of(value: object) -> tuple[Any, ...] | None:
+    """Return what a list or tuple holds, whatever a subclass makes of it; None for what is neither."""
+    for kind in (list, tuple):
+        if issubclass(type(value), kind):
+            return tuple(kind.__iter__(value))  # type: ignore[arg-type]  # it is one
+    return None
 
 
 def is_bare_string(value: object) -> bool:

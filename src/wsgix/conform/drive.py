@@ -14,7 +14,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from wsgix.conform.play import trace_of
-from wsgix.conform.rule import Evidence, Judgement, Means, Profile, Report, Rule, Side, Subject, Verdict
+from wsgix.conform.rule import (
+    Evidence,
+    Judgement,
+    Level,
+    Means,
+    Profile,
+    Report,
+    Rule,
+    Side,
+    Subject,
+    Verdict,
+)
 from wsgix.conform.rules import select_rules
 from wsgix.conform.scenarios import SCENARIOS, Scenario
 from wsgix.conform.stage import Stage
@@ -68,15 +79,17 @@ def drive(
     started = time.monotonic()
     found: list[Judgement] = []
     tally = Tally()
-    fault = ""
+    fault = silence = ""
     for scenario in SCENARIOS:
         progress(scenario.name)
         stage = Stage(application, scenario.name, paths, fields, held_to)
         found += play(scenario, stage, timeout)
         found += tally.add(stage.calls)
-        if stage.hung and scenario is SCENARIOS[0]:
-            fault = f"{stage.doing} was not answered within {timeout:g} s; give more by --timeout"
-            break
+        if scenario is SCENARIOS[0]:
+            if stage.hung:
+                fault = f"{stage.doing} was not answered within {timeout:g} s; give more by --timeout"
+                break
+            silence = _tell_silence(stage.calls)
         why = ""
         if any(one.rule.id == "A2" and one.verdict is Verdict.FAIL for one in found):
             why = "the application can be called once only (A2)"
@@ -86,9 +99,22 @@ def drive(
             left = SCENARIOS[SCENARIOS.index(scenario) + 1 :]
             found += [_unplayed(rule, one, why) for one in left for rule in one.rules()]
             break
-    if not any(one.verdict is Verdict.FAIL for one in found):
-        fault = fault or tally.failure()
+    if not any(one.verdict is Verdict.FAIL and one.rule.level.weight >= _GRAVE for one in found):
+        fault = fault or silence
     return make_report(name, Side.APPLICATION, rules, found, tally, held_to, started, fault)
+
+
+_GRAVE: Final = Level.SHOULD.weight
+
+
+def _tell_silence(calls: Sequence[Call]) -> str:
+    """Say that plain requests are answered with server errors only; empty if one is not."""
+    if any(not call.failed and call.code < 500 for call in calls):
+        return ""
+    first = calls[0]
+    return (
+        f"{first.request} is answered with {first.status!r}, and no other path better; see what its log says"
+    )
 
 
 class Tally:
@@ -102,8 +128,6 @@ class Tally:
     def __init__(self) -> None:
         self.calls = 0
         self.touched: set[str] = set()
-        self._answered = False
-        self._first = ""
 
     def add(self, calls: Sequence[Call]) -> list[Judgement]:
         """Count calls, and return what the watch found in them."""
@@ -111,14 +135,8 @@ class Tally:
         for call in list(calls):  # a thread that was abandoned may still add to them
             self.calls += 1
             self.touched.update(point for point, touches in _TOUCHES.items() if touches(call))
-            self._first = self._first or f"{call.request} and all else is answered with {call.status!r}"
-            self._answered = self._answered or (not call.failed and call.code < 500)
             found += call.findings
         return found
-
-    def failure(self) -> str:
-        """Say that no call was answered by anything but a server error; empty where one was."""
-        return "" if self._answered else f"{self._first}, which tells nothing"
 
 
 _TOUCHES: Final[dict[str, Callable[[Call], bool]]] = {

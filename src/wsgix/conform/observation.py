@@ -69,6 +69,8 @@ class Observation(Exchange):
     """The names among them."""
     odd = False
     """Whether any header was anything but a tuple of two `str`."""
+    unread = False
+    """Whether the headers could not be looked at, being no list and no tuple."""
     declared: int | None = None
     """The Content-Length among them, if there is one and it is a number."""
     bodiless = False
@@ -138,9 +140,10 @@ class Observation(Exchange):
         self.declared = None
         self.fields = fields = []
         headers = args[1] if len(args) > 1 else ()
-        if not issubclass(type(headers), (list, tuple)):
-            headers = ()  # an iterator, say: to look into it would empty it
-        for item in headers:
+        if type(headers) is not list:
+            headers = decisions.items_of(headers)
+        self.unread = headers is None  # an iterator, say: to look into it would empty it
+        for item in headers or ():
             if type(item) is tuple and len(item) == 2:
                 name, value = item
                 if type(name) is str and type(value) is str:
@@ -156,10 +159,10 @@ class Observation(Exchange):
     @staticmethod
     def _note_odd(item: Any, fields: list[tuple[str, str]]) -> None:
         """Take a header for what it seems to mean, so that the other rules can look at it too."""
-        if issubclass(type(item), (tuple, list)) and len(item) == 2:
-            name, value = item
-            if issubclass(type(name), str) and issubclass(type(value), str):
-                fields.append((str.lower(name), str.__str__(value)))
+        parts = decisions.items_of(item)
+        if parts is not None and len(parts) == 2 and all(issubclass(type(part), str) for part in parts):
+            name, value = parts
+            fields.append((str.lower(name), str.__str__(value)))
 
     def note_restart(self) -> None:
         """Note that the server iterates over the result, perhaps for a second time."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from wsgix.conform import places, transparent
+from wsgix.conform import decisions, places, transparent
 from wsgix.conform.observation import Observation
 from wsgix.conform.points import Checks, interpose
 from wsgix.conform.rule import Judgement, Means, Profile, Side, Verdict
@@ -54,6 +54,7 @@ def watch(
 
     With `report`, that is called with a `Judgement` for each rule that was not kept, once for each call of
     the application, from whichever thread saw it; what the application does goes on to the server unchanged.
+    What `report` itself raises goes to the side whose call brought the finding about.
     Without it a `Breach` is raised instead, from the call that commits it; if the application traps that, it
     is raised once more where the server asks for the application's result.
 
@@ -116,9 +117,9 @@ class _Bench:
                 stand_in.exchange.refusal = id(error)
 
         def write(stand_in: Any, data: Any) -> None:
-            if type(data) is bytes:
-                stand_in.exchange.content += len(data)
-                stand_in.exchange.written += len(data)
+            size = len(data) if type(data) is bytes else decisions.size_of(data)
+            stand_in.exchange.content += size
+            stand_in.exchange.written += size
             ask_of_written(stand_in, data)
 
         def result(exchange: Any, iterable: Any) -> None:
@@ -141,8 +142,7 @@ class _Bench:
             if exchange.breach is not None:
                 self.raise_again(exchange)
             exchange.items += 1
-            if type(block) is bytes:
-                exchange.content += len(block)
+            exchange.content += len(block) if type(block) is bytes else decisions.size_of(block)
             ask_of_item(stand_in, block)
 
         def exhausted(stand_in: Any) -> None:

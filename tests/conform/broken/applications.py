@@ -443,7 +443,7 @@ def status_with_a_line_feed(broken):
 
 @fault("H4")
 def status_code_of_one_s_own(broken):
-    return page(status="799 Deal With It" if broken else "599 Deal With It")
+    return page(status="799 Deal With It" if broken else "499 Deal With It")
 
 
 @fault("H5")
@@ -461,6 +461,11 @@ def early_hints_for_an_answer(broken):
 @fault("H6")
 def headers_in_a_tuple(broken):
     return headers_as(lambda fields: tuple(fields) if broken else fields)
+
+
+@fault("H6")
+def headers_in_a_dict(broken):
+    return headers_as(lambda fields: dict(fields) if broken else fields)
 
 
 @fault("H7")
@@ -527,11 +532,13 @@ def failing(third, status="500 Oops"):
     """Make an application that fails, and begins its answer to that with `third` as last argument."""
 
     def application(environ, start_response):
+        if environ["REQUEST_METHOD"] != "POST":
+            return page()(environ, start_response)
         try:
             raise LookupError("no such row")
         except LookupError as error:
             start_response(status, [TEXT], *third(error))
-        return for_get(environ, [b"Sorry"])
+        return [b"Sorry"]
 
     return application
 
@@ -653,6 +660,15 @@ def blocks_of_a_mutable_type(broken):
     return application
 
 
+@fault("B1")
+def blocks_of_a_mutable_type_with_their_length(broken):
+    def application(environ, start_response):
+        start_response("200 OK", [TEXT, ("Content-Length", "5")])
+        return for_get(environ, [bytearray(b"Hello") if broken else b"Hello"])
+
+    return application
+
+
 def writing(write_it):
     """Make an application that uses `write()`, which it should not, where a path asks for that."""
 
@@ -666,7 +682,7 @@ def writing(write_it):
 @fault("B2")
 def text_written(broken):
     def write_it(environ, write):
-        if broken:
+        if broken and environ["REQUEST_METHOD"] != "HEAD":
             write("Hello")
         return for_get(environ, [b"Hello"])
 

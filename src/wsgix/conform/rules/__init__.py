@@ -19,7 +19,7 @@ cannot be broken.
 from __future__ import annotations
 
 import importlib
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -89,10 +89,21 @@ def select_rules(
     Raises:
         ValueError: `select` or `ignore` names what is no rule and no chapter.
     """
-    wanted, unwanted = set(select), set(ignore)
+    sets = (frozenset(profiles), frozenset(means), frozenset(select), frozenset(ignore))
+    return list(_selected(side, *sets))
+
+
+@lru_cache(maxsize=64)  # a battery asks for the same before each call
+def _selected(
+    side: Side,
+    profiles: frozenset[Profile],
+    means: frozenset[Means],
+    wanted: frozenset[str],
+    unwanted: frozenset[str],
+) -> tuple[Rule, ...]:
     for name in sorted((wanted | unwanted).difference(CHAPTERS, (rule.id for rule in all_rules()))):
         raise ValueError(f"there is no rule or chapter {name!r}; `wsgix rules` lists them")
-    return [
+    return tuple(
         rule
         for rule in all_rules()
         if rule.binds is side
@@ -100,4 +111,4 @@ def select_rules(
         and not set(rule.means).isdisjoint(means)
         and (not wanted or not wanted.isdisjoint((rule.id, rule.id[0])))
         and unwanted.isdisjoint((rule.id, rule.id[0]))
-    ]
+    )

@@ -189,10 +189,7 @@ START_BY_THE_END: Final = Rule(
     binds=Side.APPLICATION,
     source=_DETAILS,
     quote="the application must invoke the start_response() callable",
-    says=(
-        "The application has called `start_response` when its iterable is exhausted, if there is no content "
-        "too."
-    ),
+    says="When its iterable is exhausted the application has called `start_response`, also without content.",
     why=(
         "An answer without content still has a head, which the server sends once the iterable is exhausted. "
         "Without a head there is no answer at all, and the client gets an error that the server had to make "

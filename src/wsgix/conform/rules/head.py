@@ -17,8 +17,6 @@ from wsgix.conform.rules.sources import VALIDATE, pep3333, rfc
 from wsgix.conform.words import shown, shown_short
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from wsgix.conform.observation import Observation
 
 _START: Final = pep3333("The start_response() Callable")
@@ -417,10 +415,9 @@ def _status_is_interim(exchange: Observation, args: tuple[Any, ...], kwargs: Any
     return Finding(f"the status code {code}", "that of a final response, 200 to 599")
 
 
-def _headers(args: tuple[Any, ...]) -> Iterator[Any]:
+def _headers(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Give the items of the headers, if they can be looked at without using them up."""
-    headers = args[1] if len(args) > 1 else ()
-    return iter(headers if issubclass(type(headers), (list, tuple)) else ())
+    return decisions.items_of(args[1] if len(args) > 1 else ()) or ()
 
 
 @HEADERS_ARE_LIST.observed_by(Means.WATCH, "start_response")
@@ -439,8 +436,8 @@ def _headers_of_other_shape(exchange: Observation, args: tuple[Any, ...], kwargs
             return Finding(
                 f"the header {shown(item)} is a {type(item).__name__}", "a tuple of name and value"
             )
-        if len(item) != 2:
-            return Finding(f"the header {shown(item)} has {len(item)} parts", "a tuple of name and value")
+        if (parts := tuple.__len__(item)) != 2:
+            return Finding(f"the header {shown(item)} has {parts} parts", "a tuple of name and value")
     return None
 
 
@@ -459,10 +456,9 @@ def _header_string_of_other_type(exchange: Observation, args: tuple[Any, ...], k
     if not exchange.odd:
         return None
     for item in _headers(args):
-        if issubclass(type(item), (tuple, list)):
-            for part in item:
-                if type(part) is not str:
-                    return Finding(f"{shown(part)} in {shown(item)} is a {type(part).__name__}", "a str")
+        for part in decisions.items_of(item) or ():
+            if type(part) is not str:
+                return Finding(f"{shown(part)} in {shown(item)} is a {type(part).__name__}", "a str")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Chapter H, second part: what PEP 3333 and HTTP say of particular header fields (H13 to H15, H22 to H28).
+"""Chapter H, second part: what is said of particular header fields (H13 to H15, H22 to H28, H31).
 
 The chapter is put together in `head`. Tables of names stand in `facts.names`.
 """
@@ -274,6 +274,30 @@ def app(environ, start_response):
     profiles=frozenset({Profile.HTTP}),
 )
 
+TYPE_WITHOUT_CONTENT: Final = Rule(
+    id="H31",
+    slug="content-type-without-content",
+    level=Level.DE_FACTO,
+    binds=Side.APPLICATION,
+    source=VALIDATE,
+    says="A response that could have content has a `Content-Type` also when it has none.",
+    why=(
+        "The standard library's validator asks for the field when the head is given, and cannot know "
+        "whether content will follow. A `Content-Length` of zero tells it that none will."
+    ),
+    good="""\
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "0")])
+    return []
+""",
+    bad="""\
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return []
+""",
+    profiles=frozenset({Profile.STDLIB}),
+)
+
 RULES: Final[tuple[Rule, ...]] = (
     NO_HOP_BY_HOP,
     NO_TRANSFER_ENCODING,
@@ -285,6 +309,7 @@ RULES: Final[tuple[Rule, ...]] = (
     SINGLETONS_ONCE,
     STATUS_HAS_ITS_FIELD,
     HEAD_AS_GET,
+    TYPE_WITHOUT_CONTENT,
 )
 
 # Transfer-Encoding has a rule of its own. What the application's own Connection nominates comes with that.
@@ -320,7 +345,7 @@ def _status_field(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> 
 def _content_without_type(exchange: Observation, data: Any) -> Finding | None:
     if "content-type" in exchange.names or not exchange.content or not exchange.has_content:
         return None
-    if not exchange.code:
+    if not exchange.code or exchange.unread:
         return None  # the head did not come, or could not be read
     return Finding(f"content in a {exchange.code}, and no Content-Type", "the media type of the content")
 
@@ -332,6 +357,17 @@ def _type_without_content(exchange: Observation, args: tuple[Any, ...], kwargs: 
         return None
     seen = f"content-type: {value!r} in a {exchange.code}"
     return Finding(seen, "no Content-Type where there is no content")
+
+
+@TYPE_WITHOUT_CONTENT.observed_by(Means.WATCH, "exhausted")
+def _no_type_and_no_content(exchange: Observation) -> Finding | None:
+    if "content-type" in exchange.names or exchange.unread or not exchange.code:
+        return None
+    if not decisions.asks_for_type(exchange.code):
+        return None
+    if (exchange.content and exchange.has_content) or exchange.value_of("content-length") == "0":
+        return None
+    return Finding(f"a {exchange.code} without Content-Type", "a Content-Type, or a Content-Length of 0")
 
 
 @CONTENT_LENGTH_IS_NUMBER.observed_by(Means.WATCH, "start_response")
@@ -367,6 +403,6 @@ def _singleton_twice(exchange: Observation, args: tuple[Any, ...], kwargs: Any) 
 @STATUS_HAS_ITS_FIELD.observed_by(Means.WATCH, "start_response")
 def _status_without_its_field(exchange: Observation, args: tuple[Any, ...], kwargs: Any) -> Finding | None:
     field = STATUS_FIELDS.get(exchange.code)
-    if field is None or field in exchange.names:
+    if field is None or field in exchange.names or exchange.unread:
         return None
     return Finding(f"a {exchange.code} without {field}", f"the field {field}")

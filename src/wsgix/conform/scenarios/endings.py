@@ -28,7 +28,7 @@ _FRESH_LIST: Final = rule_of("H29")
 _ADDED: Final = ("X-Wsgix-Check", "a server may change this list")
 
 
-TIMES: Final = 20
+TIMES: Final = 12
 """So often a response is closed early: what is not given back comes to an end: a pool of connections."""
 
 
