@@ -74,7 +74,29 @@ def test_a_rule_says_one_sentence(rule: Rule):
 
 
 # Whose reason is too short to be one. No rule may come to these; whoever makes one longer takes it out.
-TERSE = set("A16 B12 B13 B14 E20 E21 E22 E30 S7 R17 R20 R21 R23 C9 P11 P12 P19 X3 X4 X5 X6".split())
+TERSE = {
+    "A16",
+    "B12",
+    "B13",
+    "B14",
+    "E20",
+    "E21",
+    "E22",
+    "E30",
+    "S7",
+    "R17",
+    "R20",
+    "R21",
+    "R23",
+    "C9",
+    "P11",
+    "P12",
+    "P19",
+    "X3",
+    "X4",
+    "X5",
+    "X6",
+}
 
 
 @each_rule
