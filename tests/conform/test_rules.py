@@ -73,35 +73,9 @@ def test_a_rule_says_one_sentence(rule: Rule):
     assert not re.search(r"[.!?]\s+[A-Z]", rule.says), rule.says
 
 
-# Whose reason is too short to be one. No rule may come to these; whoever makes one longer takes it out.
-TERSE = {
-    "A16",
-    "B12",
-    "B13",
-    "B14",
-    "E20",
-    "E21",
-    "E22",
-    "E30",
-    "S7",
-    "R17",
-    "R20",
-    "R21",
-    "R23",
-    "C9",
-    "P11",
-    "P12",
-    "P19",
-    "X3",
-    "X4",
-    "X5",
-    "X6",
-}
-
-
 @each_rule
 def test_a_rule_tells_why_in_one_paragraph(rule: Rule):
-    assert len(rule.why.split()) >= 8 or rule.id in TERSE, rule.why
+    assert len(rule.why.split()) >= 9, rule.why
     assert "\n\n" not in rule.why
     assert rule.why == rule.why.strip()
     assert rule.why.endswith((".", ")"))
