@@ -725,3 +725,50 @@ def test_more_requests_than_may_wait_are_turned_away(serve, eventually):
     assert clients[3].ended
     goes_on.set()
     assert [client.response().content for client in clients[:3]] == [b"served"] * 3
+
+
+def test_a_connection_that_a_thread_has_served_is_polled_again_without_the_leader(
+    serve, eventually, monkeypatch
+):
+    gate = threading.Event()
+
+    def application(environ, start_response):
+        if environ["PATH_INFO"] == "/slow":
+            gate.wait(20)
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    returned = []
+    site = serve(application)
+    real = site.loop._take_back
+    monkeypatch.setattr(site.loop, "_take_back", lambda *args: returned.append(args) or real(*args))
+    client = site.dial()
+    for _ in range(3):
+        gate.clear()
+        client.send(b"GET /slow HTTP/1.1\r\nHost: t\r\n\r\n")
+        eventually(lambda: phases(site) == [module.BUSY])
+        eventually(lambda: site.loop.scheduler._running == 1)
+        gate.set()
+        assert client.response().content == b"ok"
+        assert client.get("/fast").content == b"ok"
+    assert bool(returned) == isinstance(site.loop._poller, SelectorPoller)
+    assert [connection.served for connection in site.loop._connections.values()] == [6]
+
+
+def test_what_a_thread_has_served_does_not_outlive_the_end(serve, eventually):
+    gate = threading.Event()
+
+    def application(environ, start_response):
+        gate.wait(20)
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    site = serve(application)
+    client = site.dial()
+    client.send(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+    eventually(lambda: site.loop.scheduler._running == 1)
+    site.server._worker.stop()
+    eventually(lambda: not site.loop._accepting)
+    gate.set()
+    assert client.response().content == b"ok"
+    assert client.ended

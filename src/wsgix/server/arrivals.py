@@ -157,9 +157,10 @@ class Arrivals(Departures):
             _log.warning("cannot accept connections, %d are open: %s", len(self._connections), error.strerror)
         self._listen(False)
         self._resume_accepting = self._now + PAUSE_SECONDS
-        for connection in [*self._connections.values()]:
-            if connection.served and connection.phase is HEAD and not connection.inbox:
-                self._close(connection)
+        with self._waiting_lock:
+            for connection in [*self._connections.values()]:
+                if connection.served and connection.phase is HEAD and not connection.inbox:
+                    self._close(connection)
 
     def _go_on_accepting(self) -> None:
         """Accept again after a pause, if it is over and there is room."""

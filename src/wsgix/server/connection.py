@@ -433,6 +433,29 @@ class Connection:
             if self.is_plain:
                 self.socket.setblocking(False)  # blocking is a property that duplicates share
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the response has left, and neither the request nor another has left anything to see to."""
+        return not (
+            self.outbox
+            or self.file_left
+            or self.inbox
+            or self.closing
+            or self._body is not None
+            or self.streamed is not None
+            or self.lent is not None
+            or self.lost is not None
+        )
+
+    def wait_for_next(self, deadline: float, last_but_one: int) -> None:
+        """Wait for the next request until *deadline*; it is the last if *last_but_one* were served."""
+        self.begun = False
+        self.deadline = deadline
+        self.served += 1
+        if self.served == last_but_one:
+            self.closing = True
+        self.phase = HEAD
+
     # Out: on the thread that owns the connection
 
     def send(self, data: bytes, is_last: bool = False) -> None:

@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 from collections import deque
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from wsgix.core.framing import CLOSE, HTTP_1_0, KEEP
@@ -48,6 +49,9 @@ class Departures:
         self._last_but_one = settings.limit_requests_per_connection - 1
         self._poller = make_poller()
         self._connections: dict[int, Connection] = {}
+        # Held where connections that wait for a request are closed in passing, and where one begins to wait
+        # on another thread: what is polled must not have been closed.
+        self._waiting_lock = Lock()
         self._ready: deque[Connection] = deque()
         self._now = self._idle_deadline = time.monotonic()
 
@@ -98,12 +102,7 @@ class Departures:
         if connection.streamed is not None:
             self._skip(connection)
         elif connection.outcome is KEEP and not connection.closing:
-            connection.begun = False
-            connection.phase = HEAD
-            connection.deadline = self._idle_deadline
-            connection.served += 1
-            if connection.served == self._last_but_one:
-                connection.closing = True
+            connection.wait_for_next(self._idle_deadline, self._last_but_one)
             if connection.interest != READ:
                 self._want(connection, READ)
         elif connection.unfinished or connection.inbox:

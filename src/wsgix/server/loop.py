@@ -29,7 +29,7 @@ from wsgix.server.connection import (
     Connection,
 )
 from wsgix.server.listeners import Listener
-from wsgix.server.poller import READ, Waker
+from wsgix.server.poller import READ, SelectorPoller, Waker
 from wsgix.server.request_body import Memory
 from wsgix.server.respond import make_respond
 from wsgix.server.responder import date_and_server
@@ -93,6 +93,8 @@ class Loop(Arrivals):
         self._returned: deque[tuple[Connection, Outcome]] = deque()
         self._stalled: deque[Connection] = deque()
         self._polling = False
+        # epoll takes registrations while another thread waits; a selector does not.
+        self._is_shared = not isinstance(self._poller, SelectorPoller)
         self._next_sweep = 0.0
         self._stop_deadline = math.inf
         self._is_over = False
@@ -334,9 +336,10 @@ class Loop(Arrivals):
             self._begin_to_stop()
             self._next_sweep = self._now  # for those who said nothing, the next look is the last
             return not self._connections
-        for connection in [*self._connections.values()]:
-            if connection.phase in _BEFORE_REQUEST and not connection.inbox:
-                self._close(connection)
+        with self._waiting_lock:
+            for connection in [*self._connections.values()]:
+                if connection.phase in _BEFORE_REQUEST and not connection.inbox:
+                    self._close(connection)
         return not self._connections or self._now >= self._stop_deadline
 
     def _begin_to_stop(self) -> None:
@@ -349,9 +352,10 @@ class Loop(Arrivals):
 
     def _finish(self) -> None:
         self._is_over = True
-        for connection in [*self._connections.values()]:
-            if connection.phase is not BUSY:
-                self._close(connection)
+        with self._waiting_lock:
+            for connection in [*self._connections.values()]:
+                if connection.phase is not BUSY:
+                    self._close(connection)
         if self._access_log is not None:
             self._access_log.flush()
         self.scheduler.stop()
@@ -364,12 +368,26 @@ class Loop(Arrivals):
     # On any thread
 
     def take_back(self, connection: Connection, outcome: Outcome) -> None:
-        """Hand *connection* to the leader."""
+        """Have *connection* wait for its next request, or hand it to the leader if there is more to do."""
+        if outcome is KEEP and self._is_shared and connection.is_done and self._poll_again(connection):
+            return
         self._returned.append((connection, outcome))
         if self._polling:
             self._waker.wake()
         elif self._is_over:
             connection.close()
+
+    def _poll_again(self, connection: Connection) -> bool:
+        """Poll *connection* for its next request, without the leader; False once the loop is to stop."""
+        connection.end_request()
+        with self._waiting_lock:
+            if self._stopping:
+                return False
+            connection.wait_for_next(self._idle_deadline, self._last_but_one)
+            # From here on it is the leader's, who may be about to read from it.
+            connection.interest = READ
+            self._poller.register(connection.fd, READ)
+        return True
 
     def _note_stall(self, connection: Connection) -> None:
         """Have the leader send what the client of *connection* has not taken yet."""

@@ -129,6 +129,8 @@ class Scheduler:
         except IndexError:
             pass
         # Not within the clause above: it would be the context of whatever the next applications raise.
+        with self._lock:
+            pass  # who took the lead has let the connection go, and will not touch it again
         self._finish(connection, outcome)
         return None
 
