@@ -4,13 +4,14 @@
 #   make test    run every test under each supported interpreter that this machine has
 #   make check   lint, types, layers, the examples in the docs, changelog fragments
 #   make bench   time wsgix beside the standard library's wsgiref, and beside other servers (half an hour)
+#   make scoreboard   probe every server that can be installed; write docs/scoreboard.md and .html (five minutes)
 #   make clean   remove what these commands made
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help serve test check bench clean
+.PHONY: help serve test check bench scoreboard clean
 
 # Test processes at a time.
 JOBS ?= 2
@@ -78,6 +79,9 @@ check: .venv/$$(LOWEST)/stamp-check
 bench: .venv/$$(LOWEST)/stamp-bench
 	$(PYTHON) bench/library.py
 	$(PYTHON) bench/servers.py
+
+scoreboard: .venv/$$(LOWEST)/stamp-base
+	$(PYTHON) tools/scoreboard.py
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -12,11 +12,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from wsgix.conform.sentences import SENTENCES
 
 from tools.normative_sentences import candidates, sentences
 from wsgix.conform.rule import Level
 from wsgix.conform.rules import all_rules
+from wsgix.conform.sentences import SENTENCES
 
 ROOT = Path(__file__).parents[2]
 

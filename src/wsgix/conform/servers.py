@@ -101,7 +101,8 @@ SERVERS: Final = (
     Server(
         "gunicorn-gevent",
         (*_GUNICORN, "--worker-class", "gevent", "{app}"),
-        requirements=("gunicorn", "gevent"),
+        # Its worker imports packaging, which nothing else installs.
+        requirements=("gunicorn", "gevent", "packaging"),
         distribution="gunicorn",
         modules=("gunicorn", "gevent"),
     ),

@@ -301,7 +301,10 @@ OWN_CONTENT_CODING: Final = Rule(
     source=_OTHER,
     quote="should use a suitable content encoding on its own",
     says="An application that wants its content compressed does that itself, or by middleware.",
-    why="No server has to.",
+    why=(
+        "No server has to compress, and most do not. An application that leaves it to the server sends "
+        "everything at full length as soon as it is moved to another."
+    ),
     untestable="an application need not want it, and whether a coding is suitable is a matter of judgement",
 )
 
@@ -313,7 +316,10 @@ OWN_BYTE_RANGES: Final = Rule(
     source=_OTHER,
     quote="should perform this function on its own if desired",
     says="An application that wants to answer with byte ranges does that itself, or by middleware.",
-    why="No server has to.",
+    why=(
+        "No server has to cut ranges out of a response. An application that counts on it sends a whole "
+        "film each time somebody jumps to its end."
+    ),
     untestable="an application need not want it: HTTP lets it ignore every Range",
 )
 
@@ -325,7 +331,10 @@ OWN_CACHE_VALIDATION: Final = Rule(
     source=_OTHER,
     quote="should perform its own cache validation",
     says="An application that wants to answer 304 compares ETags and dates itself, or by middleware.",
-    why="No server has to.",
+    why=(
+        "No server has to compare validators. An application that counts on it makes and sends each time "
+        "what its client has already."
+    ),
     untestable="an application need not want it: HTTP lets it send the whole again",
 )
 
@@ -340,7 +349,10 @@ SUITS_THE_CLIENT: Final = Rule(
         "client"
     ),
     says="The content is in a form that the client can use.",
-    why="The server sends the bytes as they are.",
+    why=(
+        "The server sends the bytes as they are. Line endings, character encodings and formats that the "
+        "client cannot read are mended by nobody on the way."
+    ),
     untestable="what a client can use is between it and the application",
 )
 

@@ -196,7 +196,10 @@ def fail(self, error):
         source=_ERRORS,
         quote="should trap and log any exception",
         says="An exception that ends the application or the iteration appears in the server's output.",
-        why="Nobody can mend what nobody sees.",
+        why=(
+            "Nobody can mend what nobody sees. The user sees a 500 at most, and who runs the application "
+            "learns nothing."
+        ),
         good="""
 def fail(self, error):
     super().fail(error)
@@ -331,7 +334,10 @@ def make_environ(self, request):
         source=rfc(9112, "9.3.2"),
         quote="",
         says="Two requests that are served at the same time each get their own response.",
-        why="What one user sees must not be another's.",
+        why=(
+            "What one user sees must not be another's. A mix-up shows private data to strangers, and it "
+            "comes under load only, when nobody looks."
+        ),
         profiles=frozenset({Profile.HTTP}),
         good="""
 def start_response(self, status, headers, exc_info=None):

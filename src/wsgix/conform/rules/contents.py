@@ -24,7 +24,10 @@ RULES: Final = (
             "A block, and the head before the first one, reaches the client while the application makes "
             "the next."
         ),
-        why="Progress, events and long pages depend on it.",
+        why=(
+            "Progress, events and long pages depend on it. A block that is kept back until the next one "
+            "comes arrives too late, or the client gives up before."
+        ),
         good="""
 def send_content(self, block):
     super().send_content(block)
@@ -68,7 +71,10 @@ def iterate(self):
         source=_WRITE,
         quote="are transmitted after all bytestrings passed to write()",
         says="All that was written comes before what the iterable yields, in its order.",
-        why="Otherwise the content is scrambled.",
+        why=(
+            "An application that uses both relies on that order: a head of a page that is written, its "
+            "content that is returned. Otherwise the content is scrambled."
+        ),
         good="""
 def write(self, data):
     super().write(data)
@@ -139,7 +145,10 @@ def iterate(self):
         source=_DETAILS,
         quote="an iterable yielding zero or more bytestrings",
         says="The result may be a list, a tuple, a generator, or any other object that can be iterated.",
-        why="Each is what some framework returns.",
+        why=(
+            "Each of these is what some framework returns. A server that knows lists alone fails with the "
+            "others, or sends their first item only."
+        ),
         good="""
 def iterate(self):
     super().iterate()
@@ -159,7 +168,10 @@ def iterate(self):
         source=_DETAILS,
         quote="yielding zero or more bytestrings",
         says="A result that yields nothing, or nothing but empty blocks, is a response without content.",
-        why="Redirects have none.",
+        why=(
+            "Redirects and many errors have no content. A server that waits for a block that is not empty "
+            "never answers them."
+        ),
         good="""
 def finish(self):
     super().finish()
@@ -202,7 +214,10 @@ def iterate(self):
         source=_DETAILS,
         quote="If a call to len(iterable) succeeds",
         says="A result whose `len` raises is iterated all the same.",
-        why="Only a `len` that succeeds means something.",
+        why=(
+            "Only a `len` that succeeds means something; lazy objects have one that raises. A server that "
+            "lets it out answers 500 to a good response."
+        ),
         good="""
 def is_single(self):
     return False
@@ -263,7 +278,10 @@ def iterate(self):
         source=_LENGTH,
         quote="should not transmit more bytes to the client than the header allows",
         says="What goes beyond the application's Content-Length is not sent.",
-        why="The client takes it for the next response.",
+        why=(
+            "The client takes the excess for the beginning of the next response. From there on requests "
+            "and responses no longer belong together, and that can be used to attack."
+        ),
         good="""
 def send_content(self, block):
     super().send_content(block)

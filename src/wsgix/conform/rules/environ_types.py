@@ -104,7 +104,10 @@ def read_header(self, line):
         source=pep3333("environ Variables"),
         quote="should be left out of the environ dictionary",
         says="A variable that has no meaning for the request is left out, and not set to an empty string.",
-        why='Applications ask `"REMOTE_USER" in environ`.',
+        why=(
+            'Applications ask `"REMOTE_USER" in environ` to learn whether somebody has logged in. An '
+            "empty variable says yes, and the application takes nobody for a user."
+        ),
         good="""
 def make_request_variables(self, request):
     return super().make_request_variables(request)
@@ -122,7 +125,10 @@ def make_request_variables(self, request):
         source=pep3333("environ Variables"),
         quote="as many other CGI variables as are applicable",
         says="REMOTE_ADDR is the address of the client.",
-        why="Logs, limits and blocks go by it.",
+        why=(
+            "Logs, limits and blocks go by the client's address. Where it is missing or wrong, they hit "
+            "everybody or nobody."
+        ),
         good="""
 def make_request_variables(self, request):
     return {**super().make_request_variables(request), "REMOTE_HOST": self.peer[0]}
@@ -140,7 +146,10 @@ def make_request_variables(self, request):
         source=pep3333("environ Variables"),
         quote="The tuple (1, 0)",
         says="wsgi.version is the tuple (1, 0).",
-        why="Code that knows several versions compares tuples.",
+        why=(
+            "Code that knows several versions compares tuples. A list, a string or another number sends "
+            "it into the wrong branch, or into an error."
+        ),
         good="""
 def make_environ(self, request):
     return {**super().make_environ(request), "wsgi.version": (1, 0)}
@@ -158,7 +167,10 @@ def make_environ(self, request):
         source=pep3333("environ Variables"),
         quote='the "scheme" portion of the URL',
         says='wsgi.url_scheme is "http", and "https" where TLS is spoken.',
-        why="Redirects, cookies and links are made with it.",
+        why=(
+            "Redirects, cookies and links are made with it. A wrong scheme sends clients in circles, or "
+            "their cookies over a connection that others can read."
+        ),
         good="""
 def make_environ(self, request):
     return {**super().make_environ(request), "wsgi.url_scheme": "http"}
@@ -268,7 +280,10 @@ def make_request_variables(self, request):
         source=pep3333("Specification Overview"),
         quote="Callables are only to be called, not introspected upon",
         says="The application may be a function, a method, a class or an object with `__call__`.",
-        why="Frameworks offer each of these.",
+        why=(
+            "Frameworks offer each of these. A server that asks for a function, or calls what it gets in "
+            "another way, shuts some of them out."
+        ),
         untestable=(
             "A running server has one application object. The probe's is a function that takes any "
             "arguments; whether another kind would do shows only when the server is started with it."

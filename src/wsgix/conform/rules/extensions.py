@@ -72,7 +72,10 @@ def iterate(self):
         source=_FILES,
         quote="must not perform any data transmission until",
         says="A wrapper that is made and not returned sends nothing.",
-        why="Middleware may replace the response.",
+        why=(
+            "Middleware may throw the response away and give another. What was sent by then would stand "
+            "in front of it, and nobody could call it back."
+        ),
         good="""
 def make_environ(self, request):
     return super().make_environ(request)
@@ -100,7 +103,10 @@ def iterate(self):
             "An object with `read` is sent, whether it is a file of the system's, a pipe, or only like a "
             "file."
         ),
-        why="Applications wrap archives, sockets and buffers.",
+        why=(
+            "Applications wrap archives, sockets and buffers. A wrapper that only knows files of the "
+            "system's fails with these on one server and works on the next."
+        ),
         good="""
 def make_environ(self, request):
     return super().make_environ(request)
@@ -121,7 +127,10 @@ def make_environ(self, request):
         source=_FILES,
         quote="must have a close() method that invokes the original",
         says="When the response has ended, the `close` of the wrapped file has been called.",
-        why="Nobody else closes it.",
+        why=(
+            "Nobody else closes the file: the application has handed it over. One that stays open costs a "
+            "descriptor for each download, until there are none."
+        ),
         good="""
 def make_environ(self, request):
     return super().make_environ(request)
@@ -140,7 +149,10 @@ def make_environ(self, request):
         source=_FILES,
         quote="should begin at the current position",
         says="A file is sent from where it stands when the response begins, to its end.",
-        why="Ranges are served by seeking first.",
+        why=(
+            "Ranges are served by seeking first. A server that begins at the start of the file sends the "
+            "wrong part, with a length that does not fit."
+        ),
         good="""
 def make_environ(self, request):
     return super().make_environ(request)

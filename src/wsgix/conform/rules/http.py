@@ -83,7 +83,10 @@ def has_content(self):
         source=rfc(9110, "8.6"),
         quote="unless its field value equals the decimal number of octets",
         says="A Content-Length in a response to HEAD is the one that GET would have had.",
-        why="Clients ask with HEAD how large something is.",
+        why=(
+            "Clients ask with HEAD how large something is before they fetch it. A length of zero, or of "
+            "something else, makes them reserve, split or compare wrongly."
+        ),
         profiles=_HTTP,
         good="""
 def make_framing(self, length):
@@ -241,7 +244,10 @@ def goes_on(self):
         source=rfc(9112, "9.6"),
         quote="MUST initiate closure of the connection",
         says="When the client asks for it, the connection ends after the response.",
-        why="Simple clients read until the end.",
+        why=(
+            "Simple clients read until the connection ends, and know no other end of a response. They "
+            "would wait until the server loses patience."
+        ),
         profiles=_HTTP,
         good="""
 def wants_close(self):
@@ -262,7 +268,10 @@ def goes_on(self):
         source=rfc(9112, "9.6"),
         quote="SHOULD send a close connection option in its final response",
         says="When the client asks for the end of the connection, the response says that it ends.",
-        why="Then both know that nothing was lost.",
+        why=(
+            "Then both sides know that the connection ends as intended and that nothing was lost. Without "
+            "it, a client may send its next request into a connection that is going away."
+        ),
         profiles=_HTTP,
         good="""
 def make_framing(self, length):
@@ -418,7 +427,10 @@ def check_request(self, request):
         source=rfc(9112, "7.1.1"),
         quote="MUST ignore unrecognized chunk extensions",
         says="What follows the size of a chunk after a semicolon does not matter.",
-        why="Proxies pass such extensions on.",
+        why=(
+            "Proxies and some clients add such extensions, for signatures and the like. A server that "
+            "takes them for a part of the size refuses or misreads the content."
+        ),
         profiles=_HTTP,
         good="""
 def read_chunk_size(self):

@@ -203,7 +203,10 @@ OLD_ITERATION: Final = Rule(
     source=pep3333("Supporting Older (<2.2) Versions of Python"),
     quote="must implement the pre-2.2 iterator protocol",
     says="An application for Python older than 2.2 returns an iterable that can be indexed.",
-    why="Python 2.1 and before had no iterators.",
+    why=(
+        "Python 2.1 and before had no iterators: a `for` loop counts upwards and asks for one item after "
+        "the other until there is none. An object that can only be iterated is an error there."
+    ),
     untestable="wsgix runs on no Python that old, and neither does anything that it judges",
 )
 

@@ -159,7 +159,10 @@ def make_input(self, source):
         source=_STREAMS,
         quote="should allow read() to be called without an argument",
         says="`read()` gives all that is left of the content.",
-        why="It is what most applications call.",
+        why=(
+            "It is what most applications call, since they want the whole form or document. Where it "
+            "fails or waits, they do not work at all."
+        ),
         good="""
 def make_input(self, source):
     return io.BytesIO(Input(source).read())
@@ -202,7 +205,10 @@ def make_input(self, source):
         source=_STREAMS,
         quote='should support the optional "size" argument',
         says="`readline(size)` gives no more bytes than that, and the rest of the line with the next call.",
-        why="Parsers protect themselves against endless lines with it.",
+        why=(
+            "Parsers protect themselves with the size against lines without end. Where it is not heeded, "
+            "one request fills the memory."
+        ),
         good="""
 def make_input(self, source):
     return io.BytesIO(Input(source).read())
@@ -267,7 +273,10 @@ def exactly(self, length):
         source=_STREAMS,
         quote="must support the following methods",
         says="wsgi.errors has `write`, `writelines` and `flush`, and takes `str`.",
-        why="Logging handlers and tracebacks are written with them.",
+        why=(
+            "Logging handlers and tracebacks are written with them. Where one is missing, the report of "
+            "an error becomes an error itself."
+        ),
         good="""
 def make_environ(self, request):
     return {**super().make_environ(request), "wsgi.errors": self.log}
@@ -369,7 +378,10 @@ def exactly(self, length):
         source=pep3333("environ Variables"),
         quote="should include an explanation",
         says="The documentation tells where the output of wsgi.errors is to be found.",
-        why="It is looked for when something is wrong.",
+        why=(
+            "It is looked for when something is wrong, by somebody in a hurry. What cannot be found might "
+            "as well not have been written."
+        ),
         untestable="No program reads a manual and tells whether it is complete.",
     ),
 )
