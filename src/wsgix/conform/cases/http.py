@@ -480,6 +480,23 @@ def trailers_are_taken_off(client: Client) -> str:
     return after(client, connection, response)
 
 
+@CASES.of("P20", "chunked-content-is-decoded", "connection-goes-on")
+def malformed_trailers_are_no_request(client: Client) -> str:
+    """What follows the last chunk and looks like a request is not served."""
+    connection = client.connect()
+    target = client.path("do", "try", "read=100", *_FIRST)
+    head = client.request(target, "Transfer-Encoding: chunked", method="POST", close=False)
+    connection.send(head + b"5\r\nhello\r\n0\r\n" + client.request(client.path("hello")))
+    try:
+        seen = str(connection.read_response("POST"))
+    except NoAnswer:
+        seen = "no response"
+    connection.is_ended(client.soon)
+    if len(client.noted("called")) > 1:
+        raise Failed("the application is called for it")
+    return seen
+
+
 @CASES.of("P20", "chunked-content-is-decoded")
 def trailers_are_no_headers(client: Client) -> None:
     """A trailer X-Probe is not in the environ."""
