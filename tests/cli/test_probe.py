@@ -1,10 +1,14 @@
 """`wsgix probe` as a person calls it."""
 
+import os
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
-from tests.serving import ROOT, run_wsgix
+from tests.serving import COMMAND, DEADLINE, ROOT, environment_with, run_wsgix
 from wsgix.conform import probe_app
 
 
@@ -70,3 +74,38 @@ def test_the_servers_are_listed():
 
     assert "wsgiref" in done.stdout
     assert done.returncode == 0
+
+
+def test_a_terminal_is_told_how_far_it_is():
+    leader, follower = os.openpty()
+    command = [*COMMAND, "probe", "wsgiref", "--select", "E8"]
+    environment = environment_with({"COLUMNS": "60"})
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=follower) as process:
+        os.close(follower)
+        told = b""
+        while b"\x1b[K" not in told:
+            told += os.read(leader, 4096)
+        process.wait(DEADLINE)
+    os.close(leader)
+
+    assert b"\rwsgiref: 2/2 no-content-type-is-empty" in told
+
+
+def test_a_server_is_stopped_when_the_probe_is(tmp_path):
+    told = tmp_path / "pid"
+    script = tmp_path / "server.py"
+    script.write_text(
+        "import os, pathlib, signal\n"
+        f"pathlib.Path({str(told)!r}).write_text(str(os.getpid()))\n"
+        "signal.pause()\n"
+    )
+    command = [*COMMAND, "probe", "--command", f"{sys.executable} {script}"]
+    with subprocess.Popen(command, env=environment_with({}), stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + DEADLINE
+        while not (told.exists() and told.read_text()):
+            assert time.monotonic() < deadline
+        process.terminate()
+
+        assert process.wait(DEADLINE) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import dataclasses
 import shutil
+import signal
 import sys
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
@@ -100,6 +101,8 @@ def run(options: argparse.Namespace) -> int:
     rows = _rows(options)
     if not (rows or options.command or options.url):
         raise CommandFailure("no server is named; see wsgix probe --help", NOT_JUDGED)
+    # So that the servers are stopped however this ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     rules = _rules(options.select, options.ignore)
     profiles = frozenset(map(Profile, options.profile)) if options.profile else frozenset(Profile)
 

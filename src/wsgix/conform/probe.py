@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from wsgix.conform.probe_case import Case, Client, Outcome, Target
@@ -97,6 +97,12 @@ class _Run:
             # A case waits for those that it needs: they stand before it, so the pool cannot lock up.
             for case in together:
                 self._futures[case.name] = pool.submit(self._judge_one, case)
+            try:
+                for future in self._futures.values():
+                    future.result()
+            except BaseException:  # an interrupt: nobody wants the rest
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         for case in wanted:
             if case.alone:
                 self._judge_one(case)
@@ -394,11 +400,3 @@ def probe_command(
     """
     subject = Subject(command.split()[0] if command.split() else command, Side.SERVER)
     return _probe_launched(subject, lambda: launch(command), profiles, options)
-
-
-def tell(report: Report) -> dict[str, Any]:
-    """Count a report's verdicts: the words of the verdicts, each with its number."""
-    counts = {verdict.value: 0 for verdict in Verdict}
-    for judgement in report.judgements:
-        counts[judgement.verdict.value] += 1
-    return counts

@@ -369,6 +369,7 @@ class Steps:
     headers=tuple        makes a tuple of the next headers, which PEP 3333 does not allow
     start=STATUS         calls start_response
     exc_info=STATUS      raises an error, and calls start_response from its handler with exc_info
+    kept_exc_info=STATUS likewise, but calls it when the handler has ended
     exc_ref=STATUS       likewise, and notes whether the error is still referred to afterwards
     call=write           notes whether start_response gave a callable
     write=DATA           calls write; `write_size=N` with N bytes; `write_bytes` with each value once
@@ -467,6 +468,19 @@ class Steps:
         except ProbeError as error:
             self.given = error
             self.write = self.request.start_response(value, headers, sys.exc_info())
+
+    def do_kept_exc_info(self, value: str) -> None:
+        headers = self.take_headers()
+        kept: Any = None
+        try:
+            self.fail_for_exc_info()
+        except ProbeError as error:
+            self.given = error
+            kept = sys.exc_info()
+        try:
+            self.write = self.request.start_response(value, headers, kept)
+        finally:
+            del kept
 
     def do_exc_ref(self, value: str) -> None:
         reference = self.start_and_refer(value)

@@ -218,6 +218,13 @@ def row_of(name: str) -> Server:
     raise KeyError(name)
 
 
+def _path_of(python: str | None) -> str:
+    """Return the path of an interpreter, for servers are started in another folder. Links are left: a virtual
+    environment's interpreter is one.
+    """
+    return os.path.abspath(shutil.which(python) or python) if python else sys.executable
+
+
 _ASK_VERSION: Final = """
 import importlib, importlib.util, importlib.metadata, platform, sys
 distribution, *modules = sys.argv[1:]
@@ -244,7 +251,7 @@ def installed_version(row: Server, python: str | None = None) -> str:
     if row.needs_wsgix:
         environment["PYTHONPATH"] = _WSGIX
     found = subprocess.run(
-        [python or sys.executable, "-c", _ASK_VERSION, row.distribution, *row.modules],
+        [_path_of(python), "-c", _ASK_VERSION, row.distribution, *row.modules],
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -386,10 +393,10 @@ def launch(what: Server | str, python: str | None = None) -> Launched:
     Raises:
         LaunchError: it cannot be started.
     """
-    interpreter = python or sys.executable
+    interpreter = _path_of(python)
     version = ""
     if isinstance(what, Server):
-        version = installed_version(what, python)
+        version = installed_version(what, interpreter)
         if not version:
             needed = " ".join(what.requirements) or what.name
             raise LaunchError(f"{interpreter} has not got it (pip install {needed})")
@@ -432,7 +439,7 @@ def launch(what: Server | str, python: str | None = None) -> Launched:
     launched = Launched(words, folder, version, environment)
     try:
         launched.start()
-    except LaunchError:
+    except BaseException:  # an interrupt too leaves nothing behind
         launched.stop()
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -196,6 +196,18 @@ def no_start_response_is_a_response(client: Client) -> str:
     return expect_5xx(client, "return=list", "block=hello")
 
 
+@CASES.of("C8")
+def impossible_status_is_a_response(client: Client) -> str:
+    """An application that gives the status 9999 is answered all the same, and so is the next request."""
+    try:
+        client.do("start=9999 Out Of Range", "return=list", "block=hello", status=None)
+    except MalformedResponse:
+        client.ask("hello")
+        raise Information("it is sent as it is") from None
+    client.ask("hello")
+    return "both are answered"
+
+
 def expect_logged(client: Client, *steps: str) -> None:
     """Fail unless the token, which an exception has in its text, appears in the server's output."""
     if client.target.output is None:

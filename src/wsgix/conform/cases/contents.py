@@ -230,7 +230,7 @@ def empty_block_does_not_end_the_content(client: Client) -> None:
     expect_content(client, b"abc", *steps)
 
 
-@CASES.of("R25", "written-content-is-not-cut")
+@CASES.of("R25", "written-comes-before-returned")
 def empty_write_does_not_end_the_content(client: Client) -> None:
     """An empty write before others changes nothing."""
     expect_content(client, b"ab", "start=200 OK", "write=", "write=a", "return=list", "block=b")

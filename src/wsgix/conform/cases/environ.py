@@ -415,6 +415,14 @@ def server_variables_have_a_prefix(client: Client) -> str:
     return ", ".join(key for key in own if not key.startswith("wsgi."))
 
 
+@CASES.of("E31")
+def system_environment_may_be_included(client: Client) -> None:
+    """PATH, HOME and the like may be in the environ."""
+    told = client.ask("environ")
+    found = [entry["key"] for entry in told["entries"] if entry["key"] in told["system"]]
+    raise Information(f"{len(found)} of its variables are there" if found else "it is not there")
+
+
 @CASES.of("E26")
 def wsgi_variables_are_there(client: Client) -> str:
     """wsgi.multithread, wsgi.multiprocess and wsgi.run_once are there."""
@@ -430,7 +438,7 @@ def absolute_form_has_a_path(client: Client) -> None:
     """GET http://host/environ/a arrives with the path only."""
     scheme = "https" if client.target.tls else "http"
     response = client.exchange(f"{scheme}://{client.target.host}{client.path('environ/a')}")
-    if response.version == "1.0":
+    if response.status != 200 and response.version == "1.0":
         raise NotApplicable("the server speaks HTTP/1.0")
     told = client.told(response)
     seen = path_in({entry["key"]: entry for entry in told["entries"]})

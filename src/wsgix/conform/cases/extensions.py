@@ -133,6 +133,13 @@ def file_is_sent_up_to_the_length(client: Client) -> None:
         raise Failed(f"there comes {response.content + connection.unread!r}")
 
 
+@CASES.of("X19", "a-file-will-do")
+def length_of_a_file_may_be_derived(client: Client) -> None:
+    """The response with a file of 21 bytes may have a Content-Length."""
+    response = send_file(client, "file")
+    raise Information(f"the end is told by: {response.framing}")
+
+
 @CASES.of("X9", "chunked-content-is-decoded")
 def input_terminated_is_true(client: Client) -> str:
     """wsgi.input_terminated is true, as content in chunks is accepted."""

@@ -104,9 +104,9 @@ def exc_info_may_come_first(client: Client) -> None:
     expect_replaced(client, _REPLACED, "return=list", "block=sorry")
 
 
-def late_exc_info(client: Client) -> None:
+def late_exc_info(client: Client, step: str = _REPLACED) -> None:
     """Call start_response with exc_info after a block was sent; what comes of it is noted."""
-    steps = ("start=200 OK", "return=generator", "block=hello", "hold=hold", "try", _REPLACED, "block=again")
+    steps = ("start=200 OK", "return=generator", "block=hello", "hold=hold", "try", step, "block=again")
     connection = client.connect()
     connection.send(client.request(client.path("do", *steps)))
     connection.wait_for(b"hello", client.timeout)
@@ -131,6 +131,20 @@ def exc_info_raises_after_the_head(client: Client) -> str:
 def exc_info_is_raised_again(client: Client) -> None:
     """What it raises is the exception that it was given, and the traceback leads to where that came from."""
     late_exc_info(client)
+    expect_same(client)
+
+
+@CASES.of("R6", "exc-info-is-raised-again")
+def kept_exc_info_is_raised_again(client: Client) -> None:
+    """It does so too when the handler that caught the exception has ended."""
+    late_exc_info(client, "kept_exc_info=503 Service Unavailable")
+    if not client.noted("raised"):
+        raise Failed("it returns")
+    expect_same(client)
+
+
+def expect_same(client: Client) -> None:
+    """Fail unless the exception that was raised is the one that was given, with its traceback."""
     noted = client.noted("raised")[0]
     if not noted["same"]:
         raise Failed(f"it raises {noted['type']}: {noted['text']}")

@@ -1,4 +1,4 @@
-"""Chapter E, continued: types, names and further variables of the environ, E16 to E30."""
+"""Chapter E, continued: types, names and further variables of the environ, E16 to E31."""
 
 from __future__ import annotations
 
@@ -287,6 +287,19 @@ def make_request_variables(self, request):
         untestable=(
             "A running server has one application object. The probe's is a function that takes any "
             "arguments; whether another kind would do shows only when the server is started with it."
+        ),
+    ),
+    Rule(
+        id="E31",
+        slug="system-environment-may-be-included",
+        level=Level.MAY,
+        binds=Side.SERVER,
+        source=pep3333("environ Variables"),
+        quote='may also contain arbitrary operating-system "environment variables"',
+        says="The environ may contain the environment of the process.",
+        why=(
+            "Deployers configure applications by it; it also hands secrets to whatever prints the environ. "
+            "The report tells whether it is there."
         ),
     ),
 )

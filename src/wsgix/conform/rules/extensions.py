@@ -386,6 +386,16 @@ def make_environ(self, request):
         why="No text says what it is. The report tells what the server makes of it.",
         profiles=_DE_FACTO,
     ),
+    Rule(
+        id="X19",
+        slug="length-of-a-file-may-be-derived",
+        level=Level.MAY,
+        binds=Side.SERVER,
+        source=_FILES,
+        quote="may generate one from the file using its knowledge of the underlying file",
+        says="Where the application gives no Content-Length, the server may take that of the file.",
+        why="It saves the chunks. The report tells whether the server does.",
+    ),
 )
 
 CASES.attach_to(RULES)
