@@ -23,6 +23,7 @@ from wsgix.headers import Headers
 from wsgix.util import FileWrapper, guess_scheme
 from wsgix.wire.cgi import strip_script_name, transcode
 from wsgix.wire.date import http_date
+from wsgix.wire.fields import is_token
 
 __all__ = ["BaseCGIHandler", "BaseHandler", "CGIHandler", "IISCGIHandler", "SimpleHandler", "read_environ"]
 
@@ -248,7 +249,7 @@ def _check_field(name: str, value: str, length: int | None) -> int | None:
 
     Raises:
         AssertionError: the field is the gateway's to send.
-        ValueError: it is not latin-1, or not the one length of the content in bytes.
+        ValueError: its name is no token, it is not latin-1, or not the one length of the content in bytes.
     """
     lower_name = name.lower()
     if lower_name == "content-length":
@@ -262,6 +263,8 @@ def _check_field(name: str, value: str, length: int | None) -> int | None:
     if lower_name in HOP_BY_HOP:
         raise AssertionError(f"Hop-by-hop header, '{name}: {value}', not allowed")
     _require_latin_1(f"the header {name!r}", name + value)
+    if not is_token(name):
+        raise ValueError(f"the header name {name!r} is no token (RFC 9110, 5.1)")
     if name.isascii() and len(_plain_names) < _MOST_NAMES:
         _plain_names.add(name)
     return length

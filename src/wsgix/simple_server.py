@@ -185,6 +185,15 @@ def _is_concurrent(server: Any) -> bool:
     return isinstance(server, _CONCURRENT)
 
 
+def _as_latin_1(value: str) -> str:
+    """Return a variable of the process as it may stand in an environ; PEP 3333, "Unicode Issues"."""
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        return os.fsencode(value).decode("latin-1")
+    return value
+
+
 class ServerHandler(SimpleHandler):
     """The `SimpleHandler` of one request of a `WSGIRequestHandler`.
 
@@ -197,7 +206,9 @@ class ServerHandler(SimpleHandler):
 
     # A variable HTTP_PROXY of the process is no field of the request.
     os_environ = {  # noqa: RUF012 (public API)
-        name: value for name, value in SimpleHandler.os_environ.items() if not name.startswith("HTTP_")
+        name: _as_latin_1(value)
+        for name, value in SimpleHandler.os_environ.items()
+        if not name.startswith("HTTP_")
     }
 
     _content: _Content | None = None
@@ -757,8 +768,9 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
         environ["REMOTE_ADDR"] = self._client_host()
         if _is_tls(self.request):
             environ["HTTPS"] = "on"
-        # Without the field, the variable is there all the same: programs delete it.
-        environ["CONTENT_TYPE"] = "text/plain"
+        # Without the field, the variable is there all the same: "may be empty or absent" (PEP 3333), and programs
+        # delete it.
+        environ["CONTENT_TYPE"] = ""
         ambiguous: list[Pair] = []
         for name, value in self.headers.items():
             if "_" in name:

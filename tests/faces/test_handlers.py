@@ -460,6 +460,13 @@ def test_changing_the_list_after_start_response_changes_nothing():
     assert run(application).response == b"Status: 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
+@pytest.mark.parametrize("name", ["X Y", "X:", "", "X\xe9"])
+def test_a_header_whose_name_no_field_has_is_refused(name):
+    caught = refused(headers=[(name, "v")])
+    assert type(caught) is ValueError
+    assert str(caught) == f"the header name {name!r} is no token (RFC 9110, 5.1)"
+
+
 @pytest.mark.parametrize("length", ["x", "-1", "+1", "1,1", "", "1 1", "\xb2"])
 def test_a_content_length_that_is_no_number_is_refused(length):
     caught = refused(headers=[("content-length", length)])

@@ -393,8 +393,15 @@ def test_the_environ_has_the_variables_of_cgi():
     assert "HTTPS" not in environ
 
 
-def test_without_content_type_the_variable_is_text_plain():
-    assert environ_of(GET)["CONTENT_TYPE"] == "text/plain"
+def test_without_content_type_the_variable_is_empty():
+    assert environ_of(GET)["CONTENT_TYPE"] == ""
+
+
+def test_variables_of_the_process_are_what_latin_1_can_hold():
+    assert simple_server._as_latin_1("caf\xe9") == "caf\xe9"
+    assert simple_server._as_latin_1("\u20ac") == "\u20ac".encode(sys.getfilesystemencoding()).decode(
+        "latin-1"
+    )
 
 
 def test_bytes_outside_of_ascii_arrive_as_latin_1():
