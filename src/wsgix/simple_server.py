@@ -768,8 +768,7 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
         environ["REMOTE_ADDR"] = self._client_host()
         if _is_tls(self.request):
             environ["HTTPS"] = "on"
-        # Without the field, the variable is there all the same: "may be empty or absent" (PEP 3333), and programs
-        # delete it.
+        # It "may be empty or absent" (PEP 3333), and is there because programs delete it.
         environ["CONTENT_TYPE"] = ""
         ambiguous: list[Pair] = []
         for name, value in self.headers.items():
