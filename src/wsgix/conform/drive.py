@@ -1,7 +1,8 @@
 """Judge an application: drive it through every scenario of the battery, and sum up what came of it.
 
 Here live the order of the scenarios, the watchdog over them and the report. The scenarios are in
-`conform.scenarios`, what plays the server in `conform.play`. `wsgix check` and the pytest plugin call in.
+`conform.scenarios`, what plays the server in `conform.play`. `wsgix check` and the pytest plugin call in, and
+`conform.sandwich` for all but the scenarios.
 **The application is really called**, with POST and DELETE too: what it does then, it does.
 """
 
