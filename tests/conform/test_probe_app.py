@@ -90,7 +90,7 @@ def test_steps_are_taken_in_their_order():
         "token=t&header=A:+1&header=B:+2&start=201+Made&write=x&note=here&return=iterator&block=y&size=2",
     )
 
-    assert (status, headers, content) == ("201 M", [("A", "1"), ("B", "2")], b"xyss")
+    assert (status, headers, content) == ("201 Made", [("A", "1"), ("B", "2")], b"xyss")
     notes = [record["note"] for record in probe_app.Notes("t").read()]
     assert notes == ["called", "written", "here", "block", "block", "exhausted", "closed"]
 
