@@ -88,7 +88,9 @@ def make_environ(self, request):
     return {**super().make_environ(request), "wsgi.file_wrapper": wrap}
 
 def iterate(self):
-    self.result = getattr(self, "wrapped", self.result) if isinstance(self.result, list) else self.result
+    wrapped = vars(self).pop("wrapped", None)
+    if wrapped is not None and isinstance(self.result, list):
+        self.result = wrapped
     super().iterate()
 """,
     ),
