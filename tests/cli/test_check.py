@@ -204,6 +204,31 @@ def test_what_is_wrong_is_one_line_and_exits_with_2(check, name, options, says):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["function", "instance"])
+def test_an_asgi_application_is_told_apart(check, folder, name):
+    folder.write(
+        "asgi_to_check.py",
+        """
+        async def function(scope, receive, send):
+            pass
+
+        class Application:
+            async def __call__(self, scope, receive, send):
+                pass
+
+        instance = Application()
+        """,
+    )
+
+    status, out, err = check(f"asgi_to_check:{name}")
+
+    assert (status, out) == (2, "")
+    assert err == (
+        f"wsgix: cannot judge 'asgi_to_check:{name}': it is an ASGI application, whose calls are awaited; "
+        "name one for WSGI\n"
+    )
+
+
 def test_middleware_that_is_none_cannot_be_judged(check):
     status, out, _ = check("hello", "--middleware")
 

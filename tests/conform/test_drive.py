@@ -343,10 +343,28 @@ def test_an_application_that_fails_always_is_not_judged():
     report = drive(page(status="500 Oops"))
 
     assert (
-        report.fault == "GET / is answered with '500 Oops', and no other path better; see what its log says"
+        report.fault
+        == "GET / is answered with '500 Oops', and no other path goes better; see what the log says"
     )
     assert exit_status([report]) == NOT_JUDGED
+    assert verdicts(report)["H2"] is Verdict.PASS
     assert [one.rule.id for one in drive(page(status="500")).failures()] == ["H2"]
+
+
+def test_an_application_that_always_breaks_off_is_not_judged():
+    def application(environ, start_response):
+        start_response("200 OK", [TEXT])
+        if environ["REQUEST_METHOD"] != "HEAD":
+            yield b"Hello"
+            raise LookupError("no more rows")
+
+    report = drive(application, select=["A2", "H2"])
+
+    assert (
+        report.fault
+        == "GET / ends in an exception, LookupError, and no other path goes better; see what the log says"
+    )
+    assert exit_status([report]) == NOT_JUDGED
 
 
 def test_an_application_that_fails_on_get_is_not_judged_by_what_needs_a_comparison():

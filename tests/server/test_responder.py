@@ -638,3 +638,15 @@ def test_a_head_that_is_replaced_by_one_with_content_has_its_content(serve):
         return [b"content"]
 
     assert serve(application).get("/").content == b"content"
+
+
+def test_an_iterator_that_begins_anew_each_time_it_is_asked_for_one_is_asked_once(serve):
+    class Restarting:
+        def __iter__(self):
+            self.left = iter([b"a", b"b", b"c"])
+            return self
+
+        def __next__(self):
+            return next(self.left)
+
+    assert serve(answers(Restarting)).get("/").content == b"abc"

@@ -8,9 +8,10 @@ its "not judged" also for an application that cannot be loaded.
 import argparse
 import contextlib
 import dataclasses
+import inspect
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from wsgix import __version__
 from wsgix.cli.application import DEFAULT_NAMES, ApplicationError, load_application
@@ -86,8 +87,10 @@ def run(options: argparse.Namespace) -> int:
     try:
         # What the application prints would stand within the report, which may be JSON.
         with contextlib.redirect_stdout(sys.stderr):
+            subject = load_application(options.application)
+            _refuse_asynchronous(subject, options.application)
             report = judge(
-                load_application(options.application),
+                subject,
                 name=options.application,
                 paths=options.path or ("/",),
                 fields=options.header,
@@ -104,6 +107,12 @@ def run(options: argparse.Namespace) -> int:
     reports = [dataclasses.replace(report, tool=__version__)]
     write_outputs(reports, options)
     return exit_status(reports, weight_of(options))
+
+
+def _refuse_asynchronous(subject: Any, name: str) -> None:
+    if any(map(inspect.iscoroutinefunction, (subject, type(subject).__call__))):
+        reason = "it is an ASGI application, whose calls are awaited; name one for WSGI"
+        raise CommandFailure(f"cannot judge {name!r}: {reason}", NOT_JUDGED)
 
 
 def _progress(options: argparse.Namespace) -> Callable[[str], object]:

@@ -12,6 +12,7 @@ import dataclasses
 import shutil
 import signal
 import sys
+import textwrap
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
 _ALL: Final = "all"
 _DESCRIPTION: Final = """\
 Judge WSGI servers by what can be observed of them: a server is started with the probe application behind it,
-asked by raw sockets, and held to each rule by its answers. Every server listens on 127.0.0.1 only.
+asked by raw sockets, and held to each rule by its answers. Servers known by name listen on 127.0.0.1 only.
 """
 _EPILOG: Final = """\
-NAME is one of %(names)s; `gunicorn` is its three workers, `all` is every one that the interpreter has.
+NAME is one of
+%(names)s;
+`gunicorn` is its three workers, `all` is every one that the interpreter has.
 
 A COMMAND has {host} and {port} where the server shall listen, and {app}, the probe application as
 module:attribute, or {module} and {attribute}; it runs in a folder of its own, which is on PYTHONPATH, as in
@@ -48,7 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s [OPTION ...] [NAME ...]"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _DESCRIPTION
-    parser.epilog = _EPILOG.replace("%(names)s", ", ".join(row.name for row in SERVERS))
+    names = textwrap.fill(", ".join(row.name for row in SERVERS), 100, break_on_hyphens=False)
+    parser.epilog = _EPILOG.replace("%(names)s", names)
     parser.add_argument("names", nargs="*", metavar="NAME", help="a server; several are judged one by one")
     parser.add_argument("--command", metavar="COMMAND", help="start a server with this command and judge it")
     parser.add_argument(

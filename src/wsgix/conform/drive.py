@@ -1,7 +1,8 @@
 """Judge an application: drive it through every scenario of the battery, and sum up what came of it.
 
 Here live the order of the scenarios, the watchdog over them and the report. The scenarios are in
-`conform.scenarios`, what plays the server in `conform.play`. `wsgix check` and the pytest plugin call in.
+`conform.scenarios`, what plays the server in `conform.play`. `wsgix check` and the pytest plugin call in, and
+`conform.sandwich` for all but the scenarios.
 **The application is really called**, with POST and DELETE too: what it does then, it does.
 """
 
@@ -88,6 +89,7 @@ def drive(
         if scenario is SCENARIOS[0]:
             if stage.hung:
                 fault = f"{stage.doing} was not answered within {timeout:g} s; give more by --timeout"
+                rules = []
                 break
             silence = _tell_silence(stage.calls)
         why = ""
@@ -112,9 +114,10 @@ def _tell_silence(calls: Sequence[Call]) -> str:
     if any(not call.failed and call.code < 500 for call in calls):
         return ""
     first = calls[0]
-    return (
-        f"{first.request} is answered with {first.status!r}, and no other path better; see what its log says"
-    )
+    how = f"is answered with {first.status!r}"
+    if first.error is not None:
+        how = f"ends in an exception, {type(first.error).__name__}"
+    return f"{first.request} {how}, and no other path goes better; see what the log says"
 
 
 class Tally:
@@ -160,7 +163,7 @@ def make_report(
     """Sum up what was found about each rule; `started` is of the monotonic clock, in seconds."""
     return Report(
         Subject(name, side),
-        () if fault else tuple(judgement for rule in rules for judgement in sum_up(rule, found, tally)),
+        tuple(judgement for rule in rules for judgement in sum_up(rule, found, tally)),
         profiles=profiles,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         seconds=time.monotonic() - started,

@@ -7,6 +7,7 @@ Here is who runs the cases, in what order, and what is made of their outcomes. W
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -84,6 +85,7 @@ class _Run:
         self.every = {case.name: (rule, case) for rule, case in every}
         self.found: dict[str, Judgement] = {}
         self._futures: dict[str, Future[Judgement]] = {}
+        self._tokens: set[str] = set()
         self._done = 0
         self._lock = threading.Lock()
 
@@ -107,7 +109,18 @@ class _Run:
             if case.alone:
                 self._judge_one(case)
         self._repeat(together if jobs > 1 else [])
+        self._sweep()
         return [self.found[case.name] for _, case in self.pairs]
+
+    def _sweep(self) -> None:
+        """Remove notes that were made when their case had ended: a server may be late to call the
+        application.
+        """
+        if self.target.folder:
+            for name in os.listdir(self.target.folder):
+                if name.partition(".")[0] in self._tokens:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.remove(os.path.join(self.target.folder, name))
 
     def _is_concurrent(self) -> bool:
         client = Client(self.target, _OVERLAP + self.options.timeout)
@@ -168,6 +181,7 @@ class _Run:
                     case.name,
                 )
         client = Client(self.target, self.options.timeout)
+        self._tokens.add(client.token)
         begin = time.monotonic()
         verdict, seen, wanted = Verdict.PASS, "", case.wanted
         try:

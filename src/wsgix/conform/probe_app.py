@@ -52,10 +52,15 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 def folder() -> str:
     """Return the path of the folder of notes; make it if it is not there."""
     path = os.environ.get("WSGI_PROBE_FOLDER")
-    if not path:
-        user = os.getuid() if hasattr(os, "getuid") else "user"
-        path = os.path.join(tempfile.gettempdir(), f"wsgix-probe-{user}")
+    if path:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        return path
+    user = os.getuid() if hasattr(os, "getuid") else None
+    path = os.path.join(tempfile.gettempdir(), f"wsgix-probe-{'user' if user is None else user}")
     os.makedirs(path, mode=0o700, exist_ok=True)
+    # The name can be guessed, and others can write where it is.
+    if user is not None and (os.path.islink(path) or os.stat(path).st_uid != user):
+        raise PermissionError(f"{path} is somebody else's; set WSGI_PROBE_FOLDER")
     return path
 
 

@@ -124,6 +124,8 @@ def judge_middleware(
             if fault:
                 break
     found = _without_consequences(found)
+    if fault:
+        rules = []
     rules += _extra_rules(found, held_to, select, ignore)
     if not visited:
         found += [_not_applicable(rule) for rule in rules]

@@ -17,7 +17,7 @@ and, for what goes wrong::
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 
@@ -113,7 +113,7 @@ class Exchange:
         """Transmit what the application returned, then `close()`."""
         try:
             if not self.result_is_file() or not self._sent_as_file():
-                self._transmit(iter(self.result))
+                self._transmit(self.result)
                 self.finish_content()
         except BaseException as error:
             self._close_result()
@@ -206,7 +206,7 @@ class Exchange:
             self.result = self.error_output(self.environ, self.start_response)
             self.finish_response()
 
-    def _transmit(self, blocks: Iterator[bytes]) -> None:
+    def _transmit(self, blocks: Iterable[bytes]) -> None:
         """Transmit block after block, until there is no more or no more is allowed."""
         for block in blocks:
             # The head waits for "the first [...] non-empty bytestring": write() commits it.

@@ -10,6 +10,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.core.exchange import CLIENT_GONE, Environ, Exchange, ExcInfo
@@ -142,8 +143,10 @@ class Responder(Exchange):
         self.status = status
         self.headers = lines
 
-    def _transmit(self, blocks: Iterator[bytes]) -> None:
+    def _transmit(self, blocks: Iterable[bytes]) -> None:
         """Transmit block after block; small ones together if they come quickly."""
+        # Two loops go over it, and the application's own iterator may begin anew with each.
+        blocks = chain(blocks)
         connection = self._connection
         for block in blocks:
             if block or type(block) is not bytes:

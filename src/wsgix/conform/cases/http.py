@@ -357,6 +357,32 @@ def in_step_after_exc_info(client: Client) -> str:
     return stays_in_step(client, *steps, status=503)
 
 
+@CASES.of("P15", "connection-goes-on", "written-comes-before-returned")
+def in_step_after_writing(client: Client) -> str:
+    """After a response that was written the connection is in step."""
+    return stays_in_step(client, "start=200 OK", "write=a", "write=b", "return=list", "block=c")
+
+
+@CASES.of("P15", "connection-goes-on", "long-block-is-cut", "later-block-is-left-out")
+def in_step_after_too_much(client: Client) -> str:
+    """After a response whose content is longer than its Content-Length the connection is in step, or has
+    ended.
+    """
+    connection = client.connect()
+    steps = ("header=Content-Length: 5", "start=200 OK", "return=generator", "block=hello", "block=more")
+    connection.send(client.request(client.path("do", *steps), close=False))
+    response = connection.read_response()
+    if not response.complete:
+        return "the response breaks off"
+    return after(client, connection, response)
+
+
+@CASES.of("P15", "connection-goes-on", "a-file-will-do")
+def in_step_after_a_file(client: Client) -> str:
+    """After a response with a file the connection is in step."""
+    return stays_in_step(client, "start=200 OK", "return=file", "block=hello")
+
+
 @CASES.of("P15", "connection-goes-on", "input-ends-with-the-content")
 def in_step_after_content(client: Client) -> str:
     """After a request whose content was read the connection is in step."""
