@@ -154,7 +154,10 @@ class Responder(Exchange):
                 if self._stopped:
                     return
                 if connection.is_inline and not self.bodiless:
-                    self._gather(blocks)
+                    # Most are one block: only a second one makes it worth while to gather.
+                    for second in blocks:
+                        self._gather(chain((second,), blocks))
+                        break
                     if self._stopped:
                         return
         if self._framing is not _CHUNKED:  # otherwise the last chunk is sent with them
