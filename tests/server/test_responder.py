@@ -8,6 +8,7 @@ import threading
 import h11
 import pytest
 
+from wsgix.server.connection import Connection
 from wsgix.util import FileWrapper
 
 CONNECTION = {"KEEP": (None, False), "CLOSE": ("close", True), "OLD_KEEP": ("keep-alive", False)}
@@ -650,3 +651,52 @@ def test_an_iterator_that_begins_anew_each_time_it_is_asked_for_one_is_asked_onc
             return next(self.left)
 
     assert serve(answers(Restarting)).get("/").content == b"abc"
+
+
+@pytest.mark.parametrize("blocks", [[b"abc"], [b"a", b"b", b"c"]], ids=["one block", "several"])
+def test_what_comes_quickly_leaves_in_one_send(serve, faults, blocks):
+    sends = faults("send", 10**6)
+    site = serve(answers(lambda: iter(blocks)))
+    assert site.get("/").content == b"abc"
+    assert sends.calls == 1
+
+
+def test_the_first_block_does_not_wait_for_a_slow_next_one(serve):
+    goes_on = threading.Event()
+
+    def blocks():
+        yield b"one"
+        goes_on.wait(20)
+        yield b"two"
+
+    client = serve(answers(blocks)).dial()
+    client.send(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+    client.until(b"\r\n\r\n")
+    assert client.take(8) == b"3\r\none\r\n"
+    goes_on.set()
+    assert client.take(13) == b"3\r\ntwo\r\n0\r\n\r\n"
+
+
+def test_a_quick_application_is_never_far_ahead_of_what_is_sent(serve, monkeypatch):
+    kept = []
+    real = Connection._keep
+
+    def keep(self, data):
+        real(self, data)
+        kept.append(len(self.outbox))
+
+    monkeypatch.setattr(Connection, "_keep", keep)
+    response = serve(answers(lambda: (b"x" * 1000 for _ in range(3000)))).get("/")
+    assert response.content == b"x" * 3_000_000
+    assert max(kept) < 1 << 20
+
+
+def test_what_an_application_gave_before_it_failed_reaches_the_client(serve):
+    def blocks():
+        yield b"one"
+        yield b"two"
+        raise ValueError("x")
+
+    client = serve(answers(blocks)).dial()
+    client.send(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+    assert client.rest().endswith(b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n")

@@ -499,6 +499,17 @@ class Connection:
                 self._keep(data)
         self.push(is_last)
 
+    def hold(self, data: bytes) -> None:
+        """Keep *data*, the beginning of a response, to leave with what comes quickly behind it.
+
+        As with `gather`, a new leader sends it if the application is not quick.
+        """
+        if self._stalled is None:
+            self._stalled = Lock()
+        with self._stalled:
+            self._keep(data)
+        self._common.on_stall(self)
+
     def gather(self, chunked: bool) -> "deque[bytes]":
         """Return where blocks may be put that are to leave together, while `is_inline`, until `push`.
 

@@ -13,6 +13,8 @@ from wsgix.wire.http1 import COMPLETE, NEED_MORE, Step
 from wsgix.wire.http1_body import ChunkedBody, LengthBody
 from wsgix.wire.limits import Limits
 
+_UNKNOWN_MOST: Final = 1 << 20
+"""What is kept in memory of content of which nobody knows how much is to come."""
 _SHARE: Final = 8
 """One request may take this part of the memory that all share."""
 
@@ -110,7 +112,8 @@ class RequestBody:
         if self.size > self._room:
             # More is taken in steps that double: it is not known how much is to come.
             wanted = max(self._room, self.size - self._room)
-            if isinstance(self._decoder, ChunkedBody) and self._take_memory(wanted):
+            is_chunked = isinstance(self._decoder, ChunkedBody)
+            if is_chunked and self._room + wanted <= _UNKNOWN_MOST and self._take_memory(wanted):
                 self._room += wanted
                 return
             import tempfile  # it is large, and few ever come here

@@ -94,6 +94,7 @@ class Responder(Exchange):
     _pieces: list[bytes] = []  # noqa: RUF012  replaced, never changed
     _at_end: bool = False
     _is_last: bool = False
+    _may_hold: bool = False
     _refusal: Refusal = INTERNAL_ERROR
     _claim: list[None] | None = None
 
@@ -148,6 +149,7 @@ class Responder(Exchange):
         # Two loops go over it, and the application's own iterator may begin anew with each.
         blocks = chain(blocks)
         connection = self._connection
+        self._may_hold = connection.is_inline
         for block in blocks:
             if block or type(block) is not bytes:
                 self.write(block)
@@ -160,6 +162,7 @@ class Responder(Exchange):
                         break
                     if self._stopped:
                         return
+        self._may_hold = False
         if self._framing is not _CHUNKED:  # otherwise the last chunk is sent with them
             self._push(is_last=True)
 
@@ -360,6 +363,10 @@ class Responder(Exchange):
                     if pieces:
                         send(b"".join(pieces))
                     send(block, is_last=self._is_last)
+                elif self._may_hold and not self._is_last:
+                    # The head and the first block leave with what comes quickly behind them.
+                    self._may_hold = False
+                    self._connection.hold(b"".join(pieces))
                 else:
                     send(b"".join(pieces), is_last=self._is_last)
             except OSError as error:
@@ -420,6 +427,10 @@ class Responder(Exchange):
         self.content_sent = self.bytes_sent
         self.outcome = ABORT
         self.status = None
+        try:
+            self._connection.push(True)  # what the application did give is the client's
+        except OSError:
+            pass
 
     def handle_error(self) -> None:
         """Answer for the application, unless it speaks to the client itself or the client is at fault."""
