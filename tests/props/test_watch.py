@@ -8,7 +8,7 @@ from contextlib import suppress
 from io import StringIO
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.props.test_validator import ANYTHING, ENVIRON, HEADERS, STATUS, Drawn
@@ -159,10 +159,10 @@ def serve(program, result, wrap):
     return log
 
 
-def compare(wrap):
+def compare(wrap, **more):
     """Try whether `wrap` leaves an application as it is."""
 
-    @settings(max_examples=300, report_multiple_bugs=False)
+    @settings(max_examples=300, report_multiple_bugs=False, **more)
     @given(st.tuples(st.lists(ACTION, max_size=4), RESULT).map(Drawn))
     def holds(drawn):
         assert serve(*drawn.values, wrap) == serve(*drawn.values, lambda application: application)
@@ -192,8 +192,9 @@ def swallowing_logs(application):
 
 @pytest.mark.parametrize("wrap", [losing_its_length, losing_exc_info, swallowing_logs])
 def test_a_wrapper_that_changes_anything_is_found(wrap):
+    # That there is such an application is enough: looking for the smallest one takes minutes.
     with pytest.raises(AssertionError):
-        compare(wrap)
+        compare(wrap, phases=[Phase.generate], derandomize=True, database=None)
 
 
 def run_whole(application, log):
