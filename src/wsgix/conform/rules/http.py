@@ -392,10 +392,10 @@ def answer(self, request):
     return super().answer(request)
 """,
         bad="""
-def goes_on(self):
-    going_on = super().goes_on()
-    self.received = b""
-    return going_on
+def call(self, environ):
+    if self.request.method == "GET":
+        self.received = b""
+    super().call(environ)
 """,
     ),
     Rule(
