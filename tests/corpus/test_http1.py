@@ -34,10 +34,11 @@ def converse(pieces):
     """Read all requests from the pieces; return them and the word of the refusal that ended it, or None."""
     queue = deque(pieces)
     reader = RequestReader()
+    template = {}  # always the same, as that of a connection is: only so does the reader use its memory
     held = b""
     messages = []
     while True:
-        while (environ := reader.read(held, 0, {})) is NEED_MORE:
+        while (environ := reader.read(held, 0, template)) is NEED_MORE:
             if not queue:
                 return messages, "incomplete" if held else None
             held = bytearray(held) + queue.popleft() if held else queue.popleft()

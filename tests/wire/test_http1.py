@@ -1,8 +1,10 @@
 """The reader of request heads: its two ways, its memory, its limits. The corpus holds the grammar."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from wsgix.core.framing import CHUNKED, CLOSE, KEEP
+from wsgix.core.framing import CHUNKED, CLOSE, KEEP, NO_BODY
 from wsgix.facts.refusals import (
     BAD_CODING,
     BAD_FIELD_VALUE,
@@ -156,6 +158,50 @@ def test_pipelined_requests_like_the_last_one_are_read_one_by_one():
         assert reader.read(both, 0, TEMPLATE)["PATH_INFO"] == "/"
         assert reader.read(both, reader.end, TEMPLATE)["PATH_INFO"] == "/b"
         assert reader.end == len(both)
+
+
+ALIKE = [
+    PLAIN,
+    GET + HOST + b"X: 1\r\n\r\n",
+    GET + HOST + b"X: 22\r\n\r\n",
+    GET + HOST + b"Y: 1\r\n\r\n",
+    GET + HOST + b"X: 1\r\nY: 1\r\n\r\n",
+    b"GET /longer HTTP/1.1\r\n" + HOST + b"\r\n",
+    b"HEAD / HTTP/1.1\r\n" + HOST + b"\r\n",
+    b"GET http://b/ HTTP/1.1\r\n" + HOST + b"\r\n",
+    b"\r\n" + PLAIN,
+    b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\n",
+    b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\n",
+    b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n",
+    b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+]
+CONTENT = {2: b"xy", 3: b"\r\n\r", CHUNKED: b"1\r\nx\r\n0\r\n\r\n", NO_BODY: b""}
+REQUESTS = [
+    (head, CONTENT[fresh.framing]) for head in ALIKE for fresh in [RequestReader()] if fresh.read(head, 0, {})
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(REQUESTS), st.integers(0, 60), st.booleans()), max_size=8))
+@example([(REQUESTS[1], 0, False)] * 3 + [(REQUESTS[1], 30, False), (REQUESTS[0], 0, False)])
+def test_what_is_remembered_makes_no_difference_however_requests_follow_and_are_cut(requests):
+    arrivals = [b""]
+    for (head, content), cut, joins in requests:
+        raw = head + content
+        arrivals[-1:] = [arrivals[-1] + raw[:cut]] if joins else [arrivals[-1], raw[:cut]]
+        arrivals.append(raw[cut:])
+    reader = RequestReader()
+    held = b""
+    for (head, content), _, _ in requests:
+        while (environ := reader.read(held, 0, TEMPLATE)) is NEED_MORE:
+            held += arrivals.pop(0)
+        fresh = RequestReader()
+        assert environ == fresh.read(head, 0, TEMPLATE)
+        assert (reader.end, reader.framing, reader.wish) == (fresh.end, fresh.framing, fresh.wish)
+        assert (reader.line, reader.is_usual) == (fresh.line, fresh.is_usual)
+        while len(held) < reader.end + len(content):
+            held += arrivals.pop(0)
+        held = held[reader.end + len(content) :]
+    assert not held + b"".join(arrivals)
 
 
 def test_a_request_that_is_unlike_the_last_one_is_read_on_its_own():

@@ -164,14 +164,18 @@ class RequestReader:
             A fresh dict, the template with the request's variables over it (SCRIPT_NAME stays as it was);
             or `NEED_MORE`; or the refusal.
         """
-        if template is self._template and not start and isinstance(buffer, bytes):
+        if template is self._template:
             # Who polls asks for the same thing again and again.
-            if buffer == self._request:
-                self.end = len(buffer)
+            request = self._request
+            if request is not None and buffer.startswith(request, start):
+                if self._searched:
+                    self._restart()
+                self.end = start + len(request)
                 return self._merged.copy()
-            environ = self._read_alike(buffer)
-            if environ is not None:
-                return environ
+            if not start and self.framing == NO_BODY and isinstance(buffer, bytes):
+                environ = self._read_alike(buffer)
+                if environ is not None:
+                    return environ
         searched = self._searched
         end = buffer.find(b"\r\n\r\n", start + searched - 3 if searched > 3 else start)
         if end < 0 or end - start > self._small:
@@ -198,7 +202,10 @@ class RequestReader:
             self._request = None
             self._template = template
             return self._publish(request_line, template | self._variables, end + 4)
-        return self._publish_merged(request_line, end + 4)
+        environ = self._publish_merged(request_line, end + 4)
+        if request_line[5] is None:
+            self._request = bytes(buffer[start : end + 4])
+        return environ
 
     def _read_alike(self, buffer: bytes) -> Environ | None:
         """Read bytes that are one head like the last one; None if they are anything else.
