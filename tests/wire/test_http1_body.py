@@ -13,6 +13,7 @@ from wsgix.facts.refusals import (
     NO_COLON,
     TRAILERS_TOO_LARGE,
 )
+from wsgix.wire import http1_body
 from wsgix.wire.http1 import COMPLETE, NEED_MORE
 from wsgix.wire.http1_body import ChunkedBody, LengthBody, read_whole_chunks
 from wsgix.wire.limits import Limits
@@ -151,6 +152,12 @@ def test_a_flood_of_tiny_chunks_is_refused():
 
 def test_many_small_chunks_are_content_like_any_other():
     assert feed(ChunkedBody(), b"1\r\na\r\n" * 5000 + b"0\r\n\r\n") == (COMPLETE, b"a" * 5000)
+
+
+def test_the_sizes_that_are_kept_are_bounded():
+    for size in range(http1_body._SIZES_KEPT + 1):
+        assert read_whole_chunks(b"%x\r\n%b\r\n0\r\n\r\n" % (size + 1, b"a" * (size + 1)), 0, 10000)
+    assert len(http1_body._sizes) < 3
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def _class(characters: str) -> bytes:
 
 # "recipients MUST anticipate potentially large hexadecimal numerals" (RFC 9112, 7.1): 16 digits are 64 bits.
 _SIZE: Final = b"(" + _class(HEXDIG) + b"{1,16})"
+_PLAIN_SIZE: Final = re.compile(_SIZE)
 _PLAIN_CHUNK: Final = re.compile(_SIZE + b"\r\n")
 _SIZE_AND_REST: Final = re.compile(_SIZE + b"(.*)", re.DOTALL)
 
@@ -47,6 +48,12 @@ _EXTENSIONS: Final = re.compile(
 
 
 _WHOLE_CHUNKS: Final = 64
+_SIZE_LINE: Final = 18
+"""Bytes of the longest plain size line, its CR LF included."""
+_SIZES_KEPT: Final = 1024
+
+_sizes: Final[dict[bytes, int]] = {}
+"""Size lines seen in whole content, without their CR LF, to the size: most clients use few sizes."""
 
 
 def read_whole_chunks(data: bytes, start: int, most: int) -> tuple[bytes, int] | None:
@@ -60,24 +67,43 @@ def read_whole_chunks(data: bytes, start: int, most: int) -> tuple[bytes, int] |
     Returns:
         The payload, and where the content ends.
     """
-    pieces: list[bytes] = []
+    payloads: list[bytes | memoryview] = []
+    view: bytes | memoryview = data
     position = start
     for _ in range(_WHOLE_CHUNKS):
-        plain = _PLAIN_CHUNK.match(data, position)
-        if plain is None:
+        line_end = data.find(b"\r\n", position, position + _SIZE_LINE)
+        if line_end < 0:
             return None
-        position = plain.end()
-        end = position + int(plain[1], 16)
-        if not data.startswith(b"\r\n", end):
+        line = data[position:line_end]
+        size = _sizes.get(line)
+        if size is None:
+            size = _read_size(line)
+            if size is None:
+                return None
+        begin = line_end + 2
+        end = begin + size
+        position = end + 2
+        if data[end:position] != b"\r\n":
             return None
-        if end == position:
-            return b"".join(pieces), end + 2
-        pieces.append(data[position:end])
-        most -= end - position
+        if not size:
+            return b"".join(payloads), position
+        most -= size
         if most < 0:
             return None
-        position = end + 2
+        if payloads and view is data:
+            view = memoryview(data)  # with more than one, each is copied once only
+        payloads.append(view[begin:end])
     return None
+
+
+def _read_size(line: bytes) -> int | None:
+    """Read a size line and keep it; None if it is not plain."""
+    if not _PLAIN_SIZE.fullmatch(line):
+        return None
+    if len(_sizes) >= _SIZES_KEPT:
+        _sizes.clear()
+    size = _sizes[line] = int(line, 16)
+    return size
 
 
 class LengthBody:
