@@ -14,11 +14,10 @@ from wsgix.wire.http1_response import (
     HAS_SERVER,
     LAST_CHUNK,
     TRANSFER_ENCODING_CHUNKED,
-    check_fields,
     chunk_start,
     early_hints,
+    final_heads,
     length_line,
-    read_final_status,
     refusal_response,
     response_head,
 )
@@ -28,7 +27,7 @@ from wsgix.wire.http1_response import (
 def empty_caches():
     http1_response._header_lines.clear()
     http1_response._status_lines.clear()
-    http1_response.known_statuses.clear()
+    final_heads.clear()
     http1_response._length_lines.clear()
 
 
@@ -92,25 +91,60 @@ def test_a_header_of_the_connection_cannot_leave(name):
         response_head("200 OK", headers, b"")
 
 
-def test_the_fields_of_a_response_are_checked_and_told():
+def told(status, *headers):
+    head = final_heads[(status, *headers)]
+    return head.lines, head.length, head.notes, head.has_content
+
+
+def test_the_head_of_a_final_response_is_checked_and_told():
     headers = [("X", "y"), ("content-LENGTH", " 003"), ("DATE", "now"), ("x", "z")]
     for _ in range(2):
-        lines = [b"first", b"X: y\r\n", b"", b"DATE: now\r\n", b"x: z\r\n"]
-        assert check_fields(b"first", headers) == (lines, 3, HAS_DATE)
-    assert check_fields(b"first", [("Server", "s")]) == ([b"first", b"Server: s\r\n"], None, HAS_SERVER)
-    assert check_fields(b"first", [("Server", "s"), ("date", "d")])[2] == HAS_DATE | HAS_SERVER
-    assert check_fields(b"first", []) == ([b"first"], None, 0)
+        lines = b"HTTP/1.1 200 OK\r\nX: y\r\nDATE: now\r\nx: z\r\n"
+        assert told("200 OK", *headers) == (lines, 3, HAS_DATE, True)
+    line = b"HTTP/1.1 200 OK\r\n"
+    assert told("200 OK", ("Server", "s")) == (line + b"Server: s\r\n", None, HAS_SERVER, True)
+    assert told("200 OK", ("Server", "s"), ("date", "d"))[2] == HAS_DATE | HAS_SERVER
+    assert told("200 OK") == (line, None, 0, True)
+
+
+@pytest.mark.parametrize(("status", "has_content"), [("200 OK", True), ("204 ", False), ("304 X", False)])
+def test_a_final_status_tells_whether_there_can_be_content(status, has_content):
+    for _ in range(2):
+        assert told(status) == (f"HTTP/1.1 {status}\r\n".encode(), None, 0, has_content)
+
+
+def test_an_interim_status_is_not_final():
+    with pytest.raises(ValueError, match="not a final one"):
+        told("100 Continue")
 
 
 @pytest.mark.parametrize("value", ["", "+3", "3, 3", "-1", "\u0663", "0" * 257])
 def test_a_content_length_that_is_no_number_raises(value):
     with pytest.raises(ValueError, match="malformed Content-Length"):
-        check_fields(b"first", [("Content-Length", value)])
+        told("200 OK", ("Content-Length", value))
 
 
 def test_a_repeated_content_length_raises():
     with pytest.raises(ValueError, match="repeated"):
-        check_fields(b"first", [("Content-Length", "3"), ("content-length", "3")])
+        told("200 OK", ("Content-Length", "3"), ("content-length", "3"))
+
+
+def test_a_head_is_read_once():
+    assert final_heads["200 OK", ("X", "y")] is final_heads["200 OK", ("X", "y")]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *((name.title(), "secret") for name in sorted(names.SECRET_RESPONSE_FIELDS)),
+        ("Date", "now"),
+        ("X", "y" * 300),
+    ],
+)
+def test_a_head_is_not_kept_with_what_is_not_kept_itself(header):
+    for _ in range(2):
+        told("200 OK", ("A", "b"), header)
+    assert not final_heads
 
 
 @pytest.mark.parametrize("name", sorted(names.SECRET_RESPONSE_FIELDS))
@@ -123,29 +157,23 @@ def test_the_caches_are_bounded_and_hold_nothing_long():
     size = http1_response._CACHE_SIZE
     for number in range(size + 1):
         response_head(f"200 {number}", [("X", str(number))], b"")
-        read_final_status(f"200 {number}")
         length_line(number)
     assert list(http1_response._header_lines) == [("X", str(size))]
     line = b"HTTP/1.1 200 %d\r\n" % size
     assert http1_response._status_lines == {f"200 {size}": line}
-    assert http1_response.known_statuses == {f"200 {size}": (line, False)}
     assert http1_response._length_lines == {size: b"Content-Length: %d\r\n" % size}
     long = "200 " + "a" * 300
     response_head(long, [("X", "y" * 300)], b"")
-    read_final_status(long)
     assert len(http1_response._header_lines) == len(http1_response._status_lines) == 1
-    assert len(http1_response.known_statuses) == 1
 
 
-@pytest.mark.parametrize(("status", "is_bodiless"), [("200 OK", False), ("204 ", True), ("304 X", True)])
-def test_a_final_status_tells_whether_there_can_be_content(status, is_bodiless):
-    for _ in range(2):
-        assert read_final_status(status) == (f"HTTP/1.1 {status}\r\n".encode(), is_bodiless)
-
-
-def test_an_interim_status_is_not_final():
-    with pytest.raises(ValueError, match="not a final one"):
-        read_final_status("100 Continue")
+def test_the_heads_that_are_kept_are_bounded_and_not_large():
+    size = http1_response._CACHED_HEADS
+    for number in range(size + 1):
+        told("200 OK", ("X", str(number)))
+    assert list(final_heads) == [("200 OK", ("X", str(size)))]
+    told("200 OK", *((f"X{number}", "y" * 200) for number in range(6)))
+    assert len(final_heads) == 1
 
 
 def test_a_length_line_is_made_once():

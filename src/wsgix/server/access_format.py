@@ -8,7 +8,7 @@ import binascii
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import accumulate
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -56,11 +56,8 @@ class Answered(Protocol):
         """The environ, with what the application did to it."""
 
     @property
-    def headers(self) -> Sequence[bytes] | None:
-        """The lines of the response's head, latin-1; what follows an empty line is not looked at.
-
-        None: no head was sent.
-        """
+    def head_sent(self) -> bytes:
+        """The head of the response, latin-1, from the status line on; b"" if it is not known."""
 
 
 class Refused(NamedTuple):
@@ -70,7 +67,7 @@ class Refused(NamedTuple):
     status_sent: str
     content_sent: int
     environ: Mapping[str, Any]
-    headers: Sequence[bytes] = ()
+    head_sent: bytes = b""
 
 
 def refused(environ: Mapping[str, Any], status: str, size: int) -> Refused:
@@ -223,12 +220,9 @@ def _target(answered: Answered) -> tuple[str, str]:
 
 
 def _sent_header(answered: Answered, start: bytes) -> str:
-    for lines in answered.headers or ():
-        if lines == b"\r\n":
-            break
-        for line in lines.split(b"\r\n"):
-            if line[: len(start)].lower() == start:
-                return line[len(start) :].strip().decode("latin-1")
+    for line in answered.head_sent.split(b"\r\n"):
+        if line[: len(start)].lower() == start:
+            return line[len(start) :].strip().decode("latin-1")
     return "-"
 
 

@@ -29,11 +29,10 @@ from wsgix.wire.http1_response import (
     HAS_SERVER,
     LAST_CHUNK,
     TRANSFER_ENCODING_CHUNKED,
-    check_fields,
+    FinalHead,
     chunk_start,
-    known_statuses,
+    final_heads,
     length_line,
-    read_final_status,
     refusal_response,
 )
 
@@ -59,12 +58,22 @@ _CHUNKED: Final = ResponseFraming.CHUNKED
 _LENGTH: Final = ResponseFraming.LENGTH
 
 
+def _own_lines(head: FinalHead) -> bytes:
+    """Return what the server adds to every response, as far as the application has not done it."""
+    notes = head.notes
+    if not notes:
+        return date_and_server.line
+    return (b"" if notes & HAS_DATE else _date.now()) + (b"" if notes & HAS_SERVER else SERVER_LINE)
+
+
 class Responder(Exchange):
     """Runs the application for the request that *connection* has collected.
 
     Attributes:
         outcome: after `run`, what becomes of the connection.
         status_sent: the status of the response for the log, "" if none was sent.
+        head_sent: its head, from the status line to the empty line; b"" where that is not the server's, unset
+            if there is no status.
         content_sent: after `run`, bytes of content sent.
     """
 
@@ -73,14 +82,12 @@ class Responder(Exchange):
     __slots__ = (
         "_connection",
         "_finished",
-        "_has_content",
         "_is_usual",
-        "_length",
         "_line",
-        "_own_lines",
         "_started",
         "content_sent",
         "environ",
+        "head_sent",
         "headers",
         "headers_sent",
         "outcome",
@@ -105,8 +112,8 @@ class Responder(Exchange):
         self._is_usual = reader.is_usual
         self.outcome = reader.wish
         self.status_sent = ""
-        self.status = self.result = self.remaining = None
-        self.headers_sent = self._started = self._finished = self._has_content = False
+        self.status = self.headers = self.result = self.remaining = None
+        self.headers_sent = self._started = self._finished = False
 
     @property
     def request_line(self) -> str:
@@ -119,30 +126,22 @@ class Responder(Exchange):
     def accept_head(self, status: str, headers: list[tuple[str, str]]) -> None:
         """Check the head by writing its lines, so that what is refused leaves no byte on the wire.
 
-        The lines are kept as `headers`: whatever the application does to its list later, they stand.
+        They are kept as `headers`: whatever the application does to its list later, they stand.
         """
-        self._has_content = False
+        self.headers = None
         if type(headers) is not list:
             raise AssertionError(
                 f"the headers must be a list, but the application gave {type(headers).__name__}"
             )
         try:
-            line, is_bodiless = known_statuses.get(status) or read_final_status(status)
-            lines, self._length, own = check_fields(line, headers)
+            head = final_heads[status, *headers]
         except (TypeError, AttributeError):
             raise AssertionError(
                 "the status must be a str and the headers (name, value) tuples of str, "
                 f"but the application gave {status!r} and {headers!r}"
             ) from None
-        if own:
-            self._own_lines = (b"" if own & HAS_DATE else _date.now()) + (
-                b"" if own & HAS_SERVER else SERVER_LINE
-            )
-        else:
-            self._own_lines = date_and_server.line
-        self._has_content = not is_bodiless
         self.status = status
-        self.headers = lines
+        self.headers = head
 
     def _transmit(self, blocks: Iterable[bytes]) -> None:
         """Transmit block after block; small ones together if they come quickly."""
@@ -207,27 +206,32 @@ class Responder(Exchange):
         Whatever is unusual is left to the driver.
         """
         result = self.result
-        if type(result) is not list or len(result) != 1 or not self._is_usual or not self._has_content:
+        head: FinalHead | None = self.headers
+        if head is None or type(result) is not list or len(result) != 1 or not self._is_usual:
             super().finish_response()
             return
         block = result[0]
-        length = self._length
         size = len(block) if type(block) is bytes else -1
-        if not 0 <= size <= _LARGE or (length is not None and length != size):
-            super().finish_response()
-            return
-        lines = self.headers
         connection = self._connection
-        if self.outcome is KEEP and not connection.closing:
-            lines += (self._own_lines, length_line(size), b"\r\n", block)
-        else:
-            self.outcome = CLOSE
-            lines += (self._own_lines, length_line(size), CONNECTION_CLOSE, b"\r\n", block)
+        outcome = CLOSE if connection.closing else self.outcome
+        line, length, ending, whole = head.whole
+        if size != length or outcome is not ending or line is not date_and_server.line:
+            declared = head.length
+            fits = declared is None or declared == size
+            if not (fits and 0 <= size <= _LARGE and head.has_content):
+                super().finish_response()
+                return
+            line = _own_lines(head)
+            close = b"" if outcome is KEEP else CONNECTION_CLOSE
+            whole = b"".join((head.lines, line, length_line(size), close, b"\r\n"))
+            head.whole = line, size, outcome, whole
+        self.outcome = outcome
         connection.is_answering = self.headers_sent = True
-        self.status_sent = self.status  # type: ignore[assignment]  # there is content, so there is a status
+        self.status_sent = self.status  # type: ignore[assignment]  # there is a head, so there is a status
+        self.head_sent = whole
         self.remaining = 0  # from here on the response is whole, or the client is gone
         try:
-            connection.send(b"".join(lines), True)
+            connection.send(whole + block, True)
         except OSError as error:
             gone = ConnectionAbortedError(*error.args)
             self._lose_client(gone)
@@ -239,7 +243,8 @@ class Responder(Exchange):
     def send_headers(self) -> None:
         """Keep the head for the next `_flush`, framed for this client."""
         status: str = self.status  # type: ignore[assignment]  # accept_head set it
-        length = self._length
+        head: FinalHead = self.headers
+        length = head.length
         # To HEAD belongs the length that GET would have: without a block, it is unknown.
         method, version = self._line.method, self._line.version
         if length is None and (self.bytes_sent or method != "HEAD") and status[:3] != "304":
@@ -253,8 +258,7 @@ class Responder(Exchange):
         elif connection.streamed is not None and connection.streamed.awaits_continue:
             # Whether the client now sends its content or not, nobody can tell: RFC 9110, 10.1.1.
             self.outcome = CLOSE
-        lines = self.headers
-        lines.append(self._own_lines)
+        lines = [head.lines, _own_lines(head)]
         # "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
         # (Informational) or 204 (No Content)." RFC 9110, 8.6
         if length is not None and status[:3] != "204":
@@ -274,7 +278,8 @@ class Responder(Exchange):
         if self._claim is not None:
             self._claim_response(self._claim)
         self._framing = framing
-        self._pieces = lines
+        self.head_sent = b"".join(lines)
+        self._pieces = [self.head_sent]
         connection.is_answering = True
         self.headers_sent = True
         self._is_usual = False
@@ -404,9 +409,11 @@ class Responder(Exchange):
             connection.cut_off()
             return
         interrupt()
-        self.status_sent = REQUEST_TIMEOUT.status
         bodiless = self._line.method == "HEAD"
-        connection.send_last(refusal_response(REQUEST_TIMEOUT, date_and_server.now(), bodiless=bodiless))
+        response = refusal_response(REQUEST_TIMEOUT, date_and_server.now(), bodiless=bodiless)
+        self.status_sent = REQUEST_TIMEOUT.status
+        self.head_sent = response[: response.index(b"\r\n\r\n") + 4]
+        connection.send_last(response)
 
     @staticmethod
     def _claim_response(claim: list[None]) -> None:
@@ -438,6 +445,7 @@ class Responder(Exchange):
         if self._connection.is_taken:
             self.outcome = ABORT
             self.status_sent = "101"
+            self.head_sent = b""
             if not isinstance(error, StopIteration | ConnectionError):
                 self.log_exception(sys.exc_info())  # type: ignore[arg-type]
         elif isinstance(error, RefusedBody | IncompleteBody):

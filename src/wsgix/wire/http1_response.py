@@ -7,9 +7,9 @@ header raises ValueError.
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
-from wsgix.core.framing import parse_content_length
+from wsgix.core.framing import ABORT, Outcome, parse_content_length
 from wsgix.facts.grammar import OWS
 from wsgix.facts.names import BODILESS_STATUSES, CONNECTION_FIELDS, SECRET_RESPONSE_FIELDS
 from wsgix.facts.refusals import Refusal
@@ -28,53 +28,19 @@ TRANSFER_ENCODING_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 
 _CACHE_SIZE: Final = 1024
 _CACHED_LENGTH: Final = 256
+_CACHED_HEADS: Final = 256
+_CACHED_HEAD: Final = 1024
 
 HAS_DATE: Final = 1
 HAS_SERVER: Final = 2
 _NOTES: Final = {"date": HAS_DATE, "server": HAS_SERVER}
 
 _status_lines: Final[dict[str, bytes]] = {}
-known_statuses: Final[dict[str, tuple[bytes, bool]]] = {}
-"""Final status to what `read_final_status` made of it."""
 _length_lines: Final[dict[int, bytes]] = {}
 
 # status-code = 3DIGIT, of which the first is 1 to 5 (RFC 9110, 15). PEP 3333 wants a reason phrase behind one
 # space; here it may be empty, as in RFC 9112, 4.
 _is_status: Final = re.compile(r"[1-5][0-9]{2}(?: .*)?", re.DOTALL).fullmatch
-
-
-def check_fields(first_line: bytes, headers: Sequence[Pair]) -> tuple[list[bytes], int | None, int]:
-    """Check the (name, value) pairs of a response, latin-1 each, and write their lines.
-
-    Args:
-        first_line: the line before theirs, not empty.
-        headers: the pairs.
-
-    Returns:
-        *first_line* and the lines of the pairs, with an empty one in the place of Content-Length; its value
-        in bytes, None where it is absent; `HAS_DATE` and `HAS_SERVER`, added up as far as they are there.
-
-    Raises:
-        ValueError: a header is malformed or belongs to the connection, or Content-Length is repeated.
-    """
-    own = 0
-    try:
-        lines = [first_line, *map(_header_line, headers)]
-    except _OwnLine:
-        lines = [first_line]
-        for pair in headers:
-            try:
-                lines.append(_header_line(pair))
-            except _OwnLine as found:
-                lines.append(found.line)
-                own |= found.note
-    count = lines.count(b"")
-    if not count:
-        return lines, None, own
-    # Who reads the other of two lengths takes content for the next response (RFC 9112, 11.1).
-    if count > 1:
-        raise ValueError("Content-Length is repeated")
-    return lines, int(headers[lines.index(b"") - 1][1]), own
 
 
 def status_line(status: str) -> bytes:
@@ -96,23 +62,6 @@ def status_line(status: str) -> bytes:
     if len(status) <= _CACHED_LENGTH:
         _status_lines[status] = line
     return line
-
-
-def read_final_status(status: str) -> tuple[bytes, bool]:
-    """Write the status line of a final response, and tell whether the status lets it have no content.
-
-    Raises:
-        ValueError: the status is malformed, or an interim one.
-    """
-    line = status_line(status)
-    if status[:1] == "1":
-        raise ValueError(f"the status {status!r} is not a final one")
-    entry = line, status[:3] in BODILESS_STATUSES
-    if len(known_statuses) >= _CACHE_SIZE:
-        known_statuses.clear()
-    if len(status) <= _CACHED_LENGTH:
-        known_statuses[status] = entry
-    return entry
 
 
 def length_line(length: int) -> bytes:
@@ -139,11 +88,90 @@ def response_head(status: str, headers: Iterable[Pair], own_lines: bytes) -> byt
         ValueError: the status or a header is malformed, or a header belongs to the connection.
     """
     pairs = [*headers]
-    lines, length, _ = check_fields(status_line(status) + own_lines, pairs)
+    lines, length, _ = _field_lines(status_line(status) + own_lines, pairs)
     if length is not None:
         lines[lines.index(b"")] = length_line(length)
     lines.append(b"\r\n")
     return b"".join(lines)
+
+
+class FinalHead:
+    """The head of a final response, as far as it is the application's; shared by all that are equal.
+
+    Attributes:
+        lines: the status line and the field lines, but that of Content-Length.
+        length: the value of Content-Length in bytes, None where it is absent.
+        notes: `HAS_DATE` and `HAS_SERVER`, added up as far as they are there.
+        has_content: whether a response of this status may have content.
+        whole: what the server made of it last, a place for its own use: the lines that it added, the length,
+            whether the connection was kept, and the head from the status line to the empty line.
+    """
+
+    __slots__ = ("has_content", "length", "lines", "notes", "whole")
+
+    def __init__(self, lines: bytes, length: int | None, notes: int, has_content: bool) -> None:
+        self.lines = lines
+        self.length = length
+        self.notes = notes
+        self.has_content = has_content
+        self.whole: tuple[bytes, int, Outcome, bytes] = (b"", -1, ABORT, b"")
+
+
+class _FinalHeads(dict[tuple[Any, ...], FinalHead]):
+    """Status and headers, (status, *pairs), to what becomes of them; what is missing is read.
+
+    What `_HeaderLines` would not keep, this does not either.
+
+    Raises:
+        ValueError: the status is malformed or an interim one; a header is malformed or belongs to the
+            connection; or Content-Length is repeated.
+        TypeError, AttributeError: the status is no str, or the headers are no pairs of them.
+    """
+
+    __slots__ = ()
+
+    def __missing__(self, key: tuple[Any, ...]) -> FinalHead:
+        status, *headers = key
+        first_line = status_line(status)
+        if status[:1] == "1":
+            raise ValueError(f"the status {status!r} is not a final one")
+        passed_by = _header_lines.passed_by
+        lines, length, notes = _field_lines(first_line, headers)
+        head = FinalHead(b"".join(lines), length, notes, status[:3] not in BODILESS_STATUSES)
+        if _header_lines.passed_by == passed_by and len(head.lines) <= _CACHED_HEAD:
+            if len(self) >= _CACHED_HEADS:
+                self.clear()
+            self[key] = head
+        return head
+
+
+final_heads: Final = _FinalHeads()
+
+
+def _field_lines(first_line: bytes, headers: Sequence[Pair]) -> tuple[list[bytes], int | None, int]:
+    """Check the (name, value) pairs of a response, and write their lines.
+
+    Returns *first_line* and the lines of the pairs, with an empty one in the place of Content-Length; its
+    value in bytes, None where it is absent; `HAS_DATE` and `HAS_SERVER`, added up as far as they are there.
+    """
+    notes = 0
+    try:
+        lines = [first_line, *map(_header_line, headers)]
+    except _OwnLine:
+        lines = [first_line]
+        for pair in headers:
+            try:
+                lines.append(_header_line(pair))
+            except _OwnLine as found:
+                lines.append(found.line)
+                notes |= found.note
+    count = lines.count(b"")
+    if not count:
+        return lines, None, notes
+    # Who reads the other of two lengths takes content for the next response (RFC 9112, 11.1).
+    if count > 1:
+        raise ValueError("Content-Length is repeated")
+    return lines, int(headers[lines.index(b"") - 1][1]), notes
 
 
 class _OwnLine(Exception):
@@ -159,9 +187,17 @@ class _HeaderLines(dict[Pair, bytes]):
     """Header to its line, b"" for Content-Length, which has a line of its own; what is missing is written.
 
     Secrets, long lines, and fields that the server has to know of are not kept.
+
+    Attributes:
+        passed_by: how many were not kept so far. Where threads count at once it may be too low, but never
+            stays what it was.
     """
 
-    __slots__ = ()
+    __slots__ = ("passed_by",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed_by = 0
 
     def __missing__(self, pair: Pair) -> bytes:
         name, value = pair
@@ -181,8 +217,10 @@ class _HeaderLines(dict[Pair, bytes]):
         else:
             line = f"{name}: {value}\r\n".encode("latin-1")
             if lower in _NOTES:
+                self.passed_by += 1
                 raise _OwnLine(_NOTES[lower], line)
             if lower in SECRET_RESPONSE_FIELDS or len(line) > _CACHED_LENGTH:
+                self.passed_by += 1
                 return line
         if len(self) >= _CACHE_SIZE:
             self.clear()
