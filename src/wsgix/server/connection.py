@@ -111,6 +111,7 @@ class Connection:
         template: the variables that all requests of the connection share.
         environ: of the request at hand, once `advance` gave None; `reader` has more of it.
         is_simple: whether nothing but its response is left to see to, once the request at hand is answered.
+        receive_size: bytes received at a time where a head is expected: more once that has been too few.
         inbox: ends with what has arrived and belongs to no request yet; empty if there is nothing.
         served: how many requests were answered, and the connection kept.
         begun: whether the deadline is that of a head which has begun to arrive.
@@ -130,6 +131,8 @@ class Connection:
         "_file_offset",
         "_gathered",
         "_gathers_chunks",
+        "_repeated",
+        "_repeated_environ",
         "_rewrite",
         "_stalled",
         "_start",
@@ -151,6 +154,7 @@ class Connection:
         "outcome",
         "phase",
         "reader",
+        "receive_size",
         "served",
         "since",
         "skipped",
@@ -183,6 +187,10 @@ class Connection:
         self._rewrite = common.trust.rewriter(client) if common.trust is not None else None
         self.reader = RequestReader(common.limits, template["wsgi.url_scheme"])
         self.inbox: bytes | bytearray = b""
+        # The last request, if the same bytes make the same request again and nothing else is to be done.
+        self._repeated: bytes | None = None
+        self._repeated_environ: Environ = {}
+        self.receive_size = RECEIVE_SIZE
         self._start = 0
         self.is_simple = False  # it is not polled for yet
         self._body: RequestBody | None = None
@@ -271,11 +279,21 @@ class Connection:
         """Go on with what has arrived; None once a whole request is at hand in `environ`."""
         if self._body is not None:
             return self._collect(self._body)
-        reader = self.reader
         inbox = self.inbox
-        environ = reader.read(inbox, self._start, self.template)
-        if not isinstance(environ, dict):
-            return environ
+        # Who polls asks for the same thing again and again. What is compared was all that had arrived when it
+        # was read, so that `_start` is 0 while it stands.
+        if inbox == self._repeated:
+            environ = self._repeated_environ.copy()
+            environ["wsgi.input"] = BytesIO()
+            self.environ = environ
+            self.inbox = b""
+            return None
+        reader = self.reader
+        self._repeated = None
+        head = reader.read(inbox, self._start, self.template)
+        if not isinstance(head, dict):
+            return head
+        environ = head
         if self._rewrite is not None:
             refusal = self._rewrite(environ)
             if refusal is not None:
@@ -288,6 +306,9 @@ class Connection:
         if framing == NO_BODY:
             environ["wsgi.input"] = BytesIO()
             end = reader.end
+            if inbox == reader.request and self._rewrite is None and self.lent is None:
+                self._repeated = reader.request
+                self._repeated_environ = reader.merged
         else:
             end = self._whole_content(reader, framing, inbox)
             if not end:
@@ -667,7 +688,7 @@ class Connection:
         self.phase = Phase.CLOSED
         self.end_request()
         # They lead back to this connection.
-        self.template = self.environ = {}
+        self.template = self.environ = self._repeated_environ = {}
         self.reader = _NO_READER
         self.file_left = 0
         self._close_file()

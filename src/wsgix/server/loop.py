@@ -19,6 +19,7 @@ from wsgix.server.arrivals import Arrivals
 from wsgix.server.connection import (
     BODY,
     BUSY,
+    CONTENT_SIZE,
     FLUSH,
     HANDSHAKE,
     HEAD,
@@ -35,7 +36,6 @@ from wsgix.server.respond import make_respond
 from wsgix.server.responder import date_and_server
 from wsgix.server.scheduler import Member, Scheduler
 from wsgix.server.settings import Settings
-from wsgix.server.streaming import RECEIVE_SIZE
 from wsgix.wire.http1 import NEED_MORE
 from wsgix.wire.http1_response import RETRY_AFTER
 
@@ -187,7 +187,7 @@ class Loop(Arrivals):
     def _read(self, connection: Connection, member: Member) -> bool:
         """Receive what begins with a head."""
         try:
-            data = connection.socket.recv(RECEIVE_SIZE)
+            data = connection.socket.recv(connection.receive_size)
         except BlockingIOError:
             self._want(connection, READ)
             return True
@@ -204,11 +204,13 @@ class Loop(Arrivals):
             connection.take(data)
         else:
             connection.inbox = data
-        if not self._advance(connection, member):
-            return False
-        if len(data) == RECEIVE_SIZE and connection.phase is BODY:
-            return self._read_content(connection, member)  # more of it must be there already
-        return True
+        if len(data) < connection.receive_size:
+            return self._advance(connection, member)
+        connection.receive_size = CONTENT_SIZE
+        # More of its content must be there already.
+        return self._advance(connection, member) and (
+            connection.phase is not BODY or self._read_content(connection, member)
+        )
 
     def _read_content(self, connection: Connection, member: Member) -> bool:
         try:
@@ -256,11 +258,11 @@ class Loop(Arrivals):
             if outcome is KEEP and connection.is_simple and not connection.closing:
                 # What `_settle` comes to for nearly all requests.
                 connection.environ = connection.template
-                connection.is_answering = connection.begun = False
+                connection.is_answering = False
                 connection.phase = HEAD
                 connection.deadline = self._idle_deadline
-                connection.served += 1
-                if connection.served == self._last_but_one:
+                connection.served = served = connection.served + 1
+                if served == self._last_but_one:
                     connection.closing = True
             else:
                 self._settle(connection, outcome)
@@ -283,6 +285,7 @@ class Loop(Arrivals):
             connection.deadline = connection.since + settings.body_timeout + earned
         elif connection.inbox and not connection.begun:
             connection.begun = True
+            connection.is_simple = False
             connection.deadline = self._now + self._settings.head_timeout
         self._want(connection, READ)
 

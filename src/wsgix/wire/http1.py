@@ -79,6 +79,9 @@ class RequestReader:
         is_usual: whether there is nothing that the response must heed: it is not HEAD, nor HTTP/1.0. Whoever
             knows of something else may say so.
         end: where the head ends in the buffer; content or the next request begins there.
+        request: the bytes of the head, if for the same template they would be read as they were, all
+            attributes included; else None.
+        merged: what `read` returns a copy of then.
     """
 
     __slots__ = (
@@ -89,11 +92,9 @@ class RequestReader:
         "_is_merged",
         "_limits",
         "_lines",
-        "_merged",
         "_pairs",
         "_position",
         "_refusal",
-        "_request",
         "_request_line",
         "_scheme",
         "_searched",
@@ -105,6 +106,8 @@ class RequestReader:
         "framing",
         "is_usual",
         "line",
+        "merged",
+        "request",
         "wish",
     )
 
@@ -134,10 +137,10 @@ class RequestReader:
         self._block_version = ""
         self._lines: list[str] = []
         self._variables: dict[str, str] = {}
-        self._merged: Environ = {}
         self._is_merged = False
         self._template: Environ | None = None
-        self._request: bytes | None = None
+        self.merged: Environ = {}
+        self.request: bytes | None = None
 
     def _restart(self) -> None:
         # Where the walk stands, relative to the start of the request.
@@ -166,12 +169,12 @@ class RequestReader:
         """
         if template is self._template:
             # Who polls asks for the same thing again and again.
-            request = self._request
+            request = self.request
             if request is not None and buffer.startswith(request, start):
                 if self._searched:
                     self._restart()
                 self.end = start + len(request)
-                return self._merged.copy()
+                return self.merged.copy()
             if not start and self.framing == NO_BODY and isinstance(buffer, bytes):
                 environ = self._read_alike(buffer)
                 if environ is not None:
@@ -199,12 +202,12 @@ class RequestReader:
         ):
             return self._walk(buffer, start, template)
         if template is not self._template:
-            self._request = None
+            self.request = None
             self._template = template
             return self._publish(request_line, template | self._variables, end + 4)
         environ = self._publish_merged(request_line, end + 4)
         if request_line[5] is None:
-            self._request = bytes(buffer[start : end + 4])
+            self.request = bytes(buffer[start : end + 4])
         return environ
 
     def _read_alike(self, buffer: bytes) -> Environ | None:
@@ -226,17 +229,17 @@ class RequestReader:
             return None
         environ = self._publish_merged(request_line, len(buffer))
         if request_line[5] is None:
-            self._request = buffer
+            self.request = buffer
         return environ
 
     def _publish_merged(self, line: RequestLine, end: int) -> Environ:
         """Publish on the template of the last request, with what is remembered laid over it."""
-        self._request = None
+        self.request = None
         # The memory of both is worth its place from the second request on.
         if self._is_merged:
-            merged = self._merged
+            merged = self.merged
         else:
-            merged = self._merged = (self._template or {}) | self._variables
+            merged = self.merged = (self._template or {}) | self._variables
             self._is_merged = True
         self._publish(line, merged, end)
         if line[5] is not None:
@@ -261,7 +264,7 @@ class RequestReader:
         self._block = None
         self._lines = []
         variables = self._variables
-        merged = self._merged
+        merged = self.merged
         is_settled = True
         keys = _keys
         # Each line has a variable of its own, so that they stand in the same order.
@@ -423,7 +426,7 @@ class RequestReader:
         self._lines = lines
         self._variables = variables
         self._is_merged = False
-        self._template = self._request = None
+        self._template = self.request = None
 
     def _publish(self, line: RequestLine, environ: Environ, end: int) -> Environ:
         method, path, query, target, version, authority = line
@@ -446,5 +449,5 @@ class RequestReader:
     def _refuse(self, refusal: Refusal) -> Refusal:
         self._refusal = refusal
         self._small = -1  # closes the short cuts: nothing is read after a refusal
-        self._request = None
+        self.request = None
         return refusal
