@@ -13,7 +13,7 @@ from wsgix.server import connection as module
 from wsgix.server import request_body
 from wsgix.server.connection import Common, Connection, Phase
 from wsgix.server.settings import make_settings
-from wsgix.wire.http1 import NEED_MORE
+from wsgix.wire.http1 import NEED_MORE, KnownHeads
 from wsgix.wire.limits import DEFAULT_LIMITS
 
 SETTINGS = make_settings()
@@ -24,6 +24,7 @@ COMMON = Common(
     lambda connection: None,
     lambda connection, wait: wait(),
     lambda: True,
+    KnownHeads(),
     request_body.Memory(0),
 )
 

@@ -23,7 +23,7 @@ from wsgix.facts.refusals import (
     UNKNOWN_EXPECTATION,
 )
 from wsgix.wire import http1
-from wsgix.wire.http1 import NEED_MORE, RequestReader
+from wsgix.wire.http1 import NEED_MORE, KnownHeads, RequestReader
 from wsgix.wire.limits import Limits
 
 GET = b"GET / HTTP/1.1\r\n"
@@ -184,12 +184,17 @@ REQUESTS = [
 @given(st.lists(st.tuples(st.sampled_from(REQUESTS), st.integers(0, 60), st.booleans()), max_size=8))
 @example([(REQUESTS[1], 0, False)] * 3 + [(REQUESTS[1], 30, False), (REQUESTS[0], 0, False)])
 def test_what_is_remembered_makes_no_difference_however_requests_follow_and_are_cut(requests):
+    known = KnownHeads()
+    for first in range(len(requests)):
+        converse(requests[first:], RequestReader(known=known))
+
+
+def converse(requests, reader):
     arrivals = [b""]
     for (head, content), cut, joins in requests:
         raw = head + content
         arrivals[-1:] = [arrivals[-1] + raw[:cut]] if joins else [arrivals[-1], raw[:cut]]
         arrivals.append(raw[cut:])
-    reader = RequestReader()
     held = b""
     for (head, content), _, _ in requests:
         while (environ := reader.read(held, 0, TEMPLATE)) is NEED_MORE:
@@ -198,10 +203,51 @@ def test_what_is_remembered_makes_no_difference_however_requests_follow_and_are_
         assert environ == fresh.read(head, 0, TEMPLATE)
         assert (reader.end, reader.framing, reader.wish) == (fresh.end, fresh.framing, fresh.wish)
         assert (reader.line, reader.is_usual) == (fresh.line, fresh.is_usual)
+        assert reader.expects_continue == fresh.expects_continue
         while len(held) < reader.end + len(content):
             held += arrivals.pop(0)
         held = held[reader.end + len(content) :]
     assert not held + b"".join(arrivals)
+
+
+def test_a_head_is_known_to_all_connections_that_share_what_they_know(monkeypatch):
+    known = KnownHeads()
+    # The first one makes its names known, the second one itself.
+    reads = [RequestReader(known=known).read(PLAIN, 0, TEMPLATE) for _ in range(2)]
+    monkeypatch.setattr(http1, "parse_request_line", None)
+    monkeypatch.setattr(RequestReader, "_walk", None)
+    monkeypatch.setattr(RequestReader, "_read_block", None)
+    reads += [RequestReader(known=known).read(PLAIN, 0, {"other": "template"}) for _ in range(2)]
+    for environ in reads[2:]:
+        assert environ.pop("other") == "template"
+        assert TEMPLATE | environ == reads[0]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        GET + HOST + b"Cookie: a=b\r\n\r\n",
+        GET + HOST + b"X-Token: a\r\n\r\n",
+        b"GET /?token HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET http://a/ HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\n\r\n",
+        GET + HOST + b"User-Agent: " + b"x" * http1._KNOWN_HEAD + b"\r\n\r\n",
+        b"GET /" + b"x" * http1._KNOWN_HEAD + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+    ],
+)
+def test_what_is_somebodys_own_or_large_stays_with_its_connection(head):
+    known = KnownHeads()
+    for _ in range(2):
+        RequestReader(known=known).read(head, 0, TEMPLATE)
+    assert not known
+
+
+def test_what_connections_share_is_bounded():
+    known = KnownHeads()
+    RequestReader(known=known).read(PLAIN, 0, TEMPLATE)
+    for number in range(http1._KNOWN_HEADS + 1):
+        RequestReader(known=known).read(b"GET /%d HTTP/1.1\r\n" % number + HOST + b"\r\n", 0, TEMPLATE)
+    assert len(known) == 1
 
 
 def test_a_request_that_is_unlike_the_last_one_is_read_on_its_own():

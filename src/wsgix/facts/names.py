@@ -86,6 +86,28 @@ SECRET_RESPONSE_FIELDS: Final = frozenset(
 )
 """Response fields whose values no cache shared between connections may hold."""
 
+IMPERSONAL_VARIABLES: Final = frozenset(
+    {
+        "HTTP_ACCEPT",
+        "HTTP_ACCEPT_ENCODING",
+        "HTTP_ACCEPT_LANGUAGE",
+        "HTTP_CACHE_CONTROL",
+        "HTTP_CONNECTION",
+        "HTTP_DNT",
+        "HTTP_HOST",
+        "HTTP_PRAGMA",
+        "HTTP_PRIORITY",
+        "HTTP_SEC_FETCH_DEST",
+        "HTTP_SEC_FETCH_MODE",
+        "HTTP_SEC_FETCH_SITE",
+        "HTTP_SEC_FETCH_USER",
+        "HTTP_UPGRADE_INSECURE_REQUESTS",
+        "HTTP_USER_AGENT",
+        "HTTP_X_FORWARDED_PROTO",
+    }
+)
+"""Variables of request fields that many users send alike and that hold no secret of theirs."""
+
 TRANSCODED_VARIABLES: Final = frozenset(
     {
         "AUTH_TYPE",

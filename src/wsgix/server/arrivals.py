@@ -57,6 +57,9 @@ class Arrivals(Departures):
             self._poller.register(fd, READ)
 
     def _accept(self, listener: Listener, template: Environ) -> None:
+        common = self._common
+        begins_with_request = common.trust is None and common.certificates is None
+        deadline = self._now + self._settings.head_timeout
         for _ in range(_ACCEPTS):
             try:
                 accepted, client = listener.accept()
@@ -70,9 +73,13 @@ class Arrivals(Departures):
             accepted.setblocking(False)
             if listener.is_delaying:
                 listener.set_no_delay(accepted)
-            connection = Connection(accepted, client, template, self._common)
+            connection = Connection(accepted, client, template, common)
+            connection.deadline = deadline
             self._connections[connection.fd] = connection
-            self._open(connection, client)
+            if begins_with_request:
+                self._expect_request(connection)
+            else:
+                self._open(connection, client)
             if len(self._connections) >= self._settings.limit_connections:
                 self._listen(False)
                 self._resume_accepting = self._now
@@ -80,7 +87,6 @@ class Arrivals(Departures):
 
     def _open(self, connection: Connection, client: Any) -> None:
         """Begin with what comes before the first request: a PROXY header, a TLS handshake, or nothing."""
-        connection.deadline = self._now + self._settings.head_timeout
         trust = self._common.trust
         receiver = trust.receiver(client) if trust is not None else None
         if receiver is not None:
@@ -94,13 +100,16 @@ class Arrivals(Departures):
         certificates = self._common.certificates
         if certificates is None:
             connection.phase = HEAD
-            # The first request may be there already: it is polled for only if it is not, or if others follow.
-            self._ready.append(connection)
+            self._expect_request(connection)
         else:
             self._want(connection, READ)
             connection.begin_tls(certificates)
             connection.phase = HANDSHAKE
             connection.deadline = self._now + self._settings.handshake_timeout
+
+    def _expect_request(self, connection: Connection) -> None:
+        # The first one may be there already: it is polled for only if it is not, or if others follow.
+        self._ready.append(connection)
 
     def _read_proxy_header(self, connection: Connection) -> None:
         try:
@@ -188,6 +197,8 @@ class Arrivals(Departures):
 
     def _close(self, connection: Connection) -> None:
         super()._close(connection)
-        self._receivers.pop(connection, None)
-        self._resume_accepting = self._now  # there is room for another
-        self._go_on_accepting()
+        if self._receivers:
+            self._receivers.pop(connection, None)
+        if not self._accepting:
+            self._resume_accepting = self._now  # there is room for another
+            self._go_on_accepting()

@@ -21,7 +21,7 @@ from wsgix.server.poller import wait_writable
 from wsgix.server.request_body import Memory, RequestBody
 from wsgix.server.settings import Settings
 from wsgix.server.streaming import RECEIVE_SIZE, LentSocket, StreamedBody
-from wsgix.wire.http1 import COMPLETE, NEED_MORE, RequestReader, Step
+from wsgix.wire.http1 import COMPLETE, NEED_MORE, KnownHeads, RequestReader, Step
 from wsgix.wire.http1_body import read_whole_chunks
 from wsgix.wire.http1_response import CHUNK_END, CONTINUE, chunk_start, early_hints
 from wsgix.wire.limits import Limits
@@ -42,6 +42,8 @@ TOGETHER: Final = 65536
 _NO_READER: Final = RequestReader()
 """Stands where a connection has been closed."""
 
+_EMPTY: Final = memoryview(b"")
+"""Stands where nothing is kept."""
 _NOTHING: Final[deque[bytes]] = deque(maxlen=0)
 """Stands where nothing is gathered."""
 
@@ -89,6 +91,8 @@ class Common(NamedTuple):
     """Calls what waits for a client, on the thread of an application, which others may use meanwhile."""
     may_wait: "Callable[[], bool]"
     """Tells whether another thread of an application may wait for a client."""
+    known_heads: KnownHeads
+    """How connections have begun so far."""
     memory: Memory
     """Where content of requests finds room that is more than its buffer."""
     trust: "Trust | None" = None
@@ -105,7 +109,7 @@ class Connection:
         phase: what it waits for.
         outcome: what becomes of it once its response has left.
         deadline: when it is given up, in seconds of the monotonic clock.
-        since: when its phase began; 0 until the loop has noted it.
+        since: when the phase BODY or LINGER began; 0 until the loop has noted it.
         closing: whether no further request may follow.
         interest: the events it is registered for, 0 if it is not.
         template: the variables that all requests of the connection share.
@@ -121,7 +125,7 @@ class Connection:
         is_inline: whether the application runs on the leader, when it runs for it.
         is_answering: whether the head of the response has left.
         lost: what sending to the client failed with while the application went on.
-        skipped: bytes read of content that the application left.
+        skipped: bytes read of content that the application left, in the phase SKIP.
     """
 
     __slots__ = (
@@ -164,17 +168,17 @@ class Connection:
         "unfinished",
     )
 
+    skipped: int
+
     def __init__(self, accepted: socket.socket, client: Any, template: Environ, common: Common) -> None:
         self.socket = accepted
         self.fd = accepted.fileno()
         self.phase = HEAD
         self.outcome: Outcome = KEEP
-        self.deadline = self.since = 0.0
+        self.deadline = 0.0
         self.closing = common.settings.limit_requests_per_connection == 1
         self.begun = self.unfinished = False
-        self.served = 0
-        self.skipped = 0
-        self.interest = 0
+        self.served = self.interest = self.file_left = self._start = 0
         self.template = {**template, "wsgi.early_hints": self._early_hints}
         # TCP gives (host, port, ...), a Unix socket a path, mostly empty. A socket for both versions of IP
         # maps IPv4 addresses.
@@ -185,26 +189,23 @@ class Connection:
         self.environ: Environ = self.template
         self._common = common
         self._rewrite = common.trust.rewriter(client) if common.trust is not None else None
-        self.reader = RequestReader(common.limits, template["wsgi.url_scheme"])
+        self.reader = RequestReader(common.limits, template["wsgi.url_scheme"], common.known_heads)
         self.inbox: bytes | bytearray = b""
         # The last request, if the same bytes make the same request again and nothing else is to be done.
         self._repeated: bytes | None = None
         self._repeated_environ: Environ = {}
         self.receive_size = RECEIVE_SIZE
-        self._start = 0
         self.is_simple = False  # it is not polled for yet
         self._body: RequestBody | None = None
         self.streamed: StreamedBody | None = None
         self.lent: LentSocket | LentTLSSocket | None = None
         self.is_answering = False
         self.is_inline = True
-        self.outbox: bytearray | memoryview = bytearray()
+        self.outbox: bytearray | memoryview = _EMPTY
         self._stalled: Lock | None = None
         self._gathered: deque[bytes] = _NOTHING
-        self._gathers_chunks = False
         self.lost: OSError | None = None
         self._file = -1
-        self._file_offset = self.file_left = 0
 
     @property
     def name(self) -> str:
@@ -475,13 +476,12 @@ class Connection:
                 self.socket.setblocking(False)  # blocking is a property that duplicates share
 
     @property
-    def is_done(self) -> bool:
+    def is_clear(self) -> bool:
         """Whether the response has left, and neither the request nor another has left anything to see to."""
         return not (
             self.outbox
             or self.file_left
             or self.inbox
-            or self.closing
             or self._body is not None
             or self.streamed is not None
             or self.lent is not None
@@ -691,6 +691,9 @@ class Connection:
         self.template = self.environ = self._repeated_environ = {}
         self.reader = _NO_READER
         self.file_left = 0
-        self._close_file()
-        with contextlib.suppress(OSError):  # the descriptor is gone, whatever is reported
+        if self._file >= 0:
+            self._close_file()
+        try:
             self.socket.close()
+        except OSError:  # the descriptor is gone, whatever is reported
+            pass

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from wsgix.core.exchange import Application, Environ
-from wsgix.core.framing import ABORT, HTTP_1_0, KEEP, Outcome
+from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, KEEP, Outcome
 from wsgix.facts.refusals import BODY_TIMEOUT, HEAD_TIMEOUT, INCOMPLETE, OVERLOADED
 from wsgix.server.arrivals import Arrivals
 from wsgix.server.connection import (
@@ -36,7 +36,7 @@ from wsgix.server.respond import make_respond
 from wsgix.server.responder import date_and_server
 from wsgix.server.scheduler import Member, Scheduler
 from wsgix.server.settings import Settings
-from wsgix.wire.http1 import NEED_MORE
+from wsgix.wire.http1 import NEED_MORE, KnownHeads
 from wsgix.wire.http1_response import RETRY_AFTER
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Loop(Arrivals):
             self._note_stall,
             self.scheduler.waiting,
             self.scheduler.may_wait,
+            KnownHeads(settings.limits),
             Memory(settings.request_memory),
             trust,
             certificates,
@@ -306,6 +307,9 @@ class Loop(Arrivals):
         if outcome is ABORT or connection.lost is not None:
             self._abort(connection, connection.environ.get("SERVER_PROTOCOL"))
             return
+        if outcome is CLOSE and connection.is_clear:
+            self._close(connection)
+            return
         connection.outcome = outcome
         streamed = connection.streamed
         if streamed is None or streamed.is_complete:
@@ -372,7 +376,13 @@ class Loop(Arrivals):
 
     def take_back(self, connection: Connection, outcome: Outcome) -> None:
         """Have *connection* wait for its next request, or hand it to the leader if there is more to do."""
-        if outcome is KEEP and self._is_shared and connection.is_done and self._poll_again(connection):
+        if (
+            outcome is KEEP
+            and self._is_shared
+            and not connection.closing
+            and connection.is_clear
+            and self._poll_again(connection)
+        ):
             return
         self._returned.append((connection, outcome))
         if self._polling:

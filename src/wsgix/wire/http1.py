@@ -10,9 +10,10 @@ and made of field names seen before; whatever is unusual in it falls through to 
 
 import enum
 from functools import lru_cache
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from wsgix.core.framing import HTTP_1_0, KEEP, NO_BODY, Outcome, expects_continue, keep_alive, request_framing
+from wsgix.core.framing import HTTP_1_0, NO_BODY, Outcome, expects_continue, keep_alive, request_framing
+from wsgix.facts.names import IMPERSONAL_VARIABLES
 from wsgix.facts.refusals import (
     BARE_LF,
     BODY_TOO_LARGE,
@@ -49,6 +50,8 @@ COMPLETE: Final = Step.COMPLETE
 Head: TypeAlias = Environ | Refusal | Literal[Step.NEED_MORE]
 """What reading a head comes to."""
 
+_KNOWN_HEADS: Final = 256
+_KNOWN_HEAD: Final = 1024
 _KEYS_SIZE: Final = 1024
 _KEY_LENGTH: Final = 64
 
@@ -63,7 +66,29 @@ _DECISIVE: Final = frozenset(
 # Few versions and options make up nearly all traffic.
 _keep_alive: Final = lru_cache(64)(keep_alive)
 
-_NO_LINE: Final = RequestLine("", "", "", "", "", None)
+
+class KnownHead(NamedTuple):
+    """What a head comes to: its line, its variables, those of the line included, and the wish."""
+
+    line: RequestLine
+    variables: dict[str, str]
+    wish: Outcome
+    is_usual: bool
+
+
+class KnownHeads(dict[bytes, KnownHead]):
+    """Heads with which connections have begun, to what they come to; for all connections with these limits.
+
+    Only what many clients may send alike and nobody keeps to himself: no content, no query, no field that
+    identifies its user.
+    """
+
+    __slots__ = ("small",)
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        super().__init__()
+        # A head of this size or less keeps every limit but the number of its fields.
+        self.small = min(limits.request_line, limits.field, limits.head - 4)
 
 
 class RequestReader:
@@ -90,6 +115,7 @@ class RequestReader:
         "_empty_lines",
         "_head",
         "_is_merged",
+        "_known",
         "_limits",
         "_lines",
         "_pairs",
@@ -111,38 +137,40 @@ class RequestReader:
         "wish",
     )
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS, scheme: str = "http") -> None:
-        """Take the limits and the scheme that the connection serves, "http" or "https"."""
+    line: RequestLine
+    framing: int
+    wish: Outcome
+    expects_continue: bool
+    is_usual: bool
+    end: int
+
+    def __init__(
+        self, limits: Limits = DEFAULT_LIMITS, scheme: str = "http", known: KnownHeads | None = None
+    ) -> None:
+        """Take the limits, the scheme that the connection serves, "http" or "https", and what is known."""
+        if known is None:
+            known = KnownHeads(limits)
         self._limits = limits
         self._scheme = scheme
-        # A head of this size or less keeps every limit but the number of its fields.
-        self._small = min(limits.request_line, limits.field, limits.head - 4)
+        self._known = known
+        self._small = known.small
         self._refusal: Refusal | None = None
-
-        self.line = _NO_LINE
-        self.framing: int = NO_BODY
-        self.wish: Outcome = KEEP
-        self.expects_continue = False
-        self.is_usual = False
-        self.end = 0
-
+        self._searched = 0
         self.forget()
-        self._restart()
 
     def forget(self) -> None:
         """Drop what is remembered of the last head."""
         # The header section of the last request, byte for byte and line by line, and what came of it:
         # browsers and proxies send nearly the same fields each time. Secrets stay with their connection.
         self._block: bytes | None = None
-        self._block_version = ""
         self._lines: list[str] = []
-        self._variables: dict[str, str] = {}
-        self._is_merged = False
         self._template: Environ | None = None
+        self._is_merged = False
         self.merged: Environ = {}
         self.request: bytes | None = None
 
     def _restart(self) -> None:
+        """Begin to walk; `_searched` is 0 until something was found."""
         # Where the walk stands, relative to the start of the request.
         self._position = 0  # of the first line not yet judged
         self._searched = 0  # up to here there is no further LF
@@ -171,14 +199,23 @@ class RequestReader:
             # Who polls asks for the same thing again and again.
             request = self.request
             if request is not None and buffer.startswith(request, start):
-                if self._searched:
-                    self._restart()
+                self._searched = 0
                 self.end = start + len(request)
                 return self.merged.copy()
             if not start and self.framing == NO_BODY and isinstance(buffer, bytes):
                 environ = self._read_alike(buffer)
                 if environ is not None:
                     return environ
+        elif self._template is None and not start and len(buffer) <= _KNOWN_HEAD and type(buffer) is bytes:
+            known = self._known.get(buffer)
+            if known is not None:
+                self.line, variables, self.wish, self.is_usual = known
+                self.framing = NO_BODY
+                self.expects_continue = False
+                self._searched = 0
+                self.end = len(buffer)
+                self._template = template
+                return template | variables
         searched = self._searched
         end = buffer.find(b"\r\n\r\n", start + searched - 3 if searched > 3 else start)
         if end < 0 or end - start > self._small:
@@ -204,11 +241,28 @@ class RequestReader:
         if template is not self._template:
             self.request = None
             self._template = template
-            return self._publish(request_line, template | self._variables, end + 4)
+            environ = self._publish(request_line, template | self._variables, end + 4)
+            self._make_known(bytes(buffer[start : end + 4]))
+            return environ
         environ = self._publish_merged(request_line, end + 4)
         if request_line[5] is None:
             self.request = bytes(buffer[start : end + 4])
         return environ
+
+    def _make_known(self, head: bytes) -> None:
+        """Have the head that was just read known to other connections, if it may be."""
+        line = self.line
+        if (
+            self.framing == NO_BODY
+            and not line.query
+            and line.authority is None
+            and self._variables.keys() <= IMPERSONAL_VARIABLES
+            and len(head) <= _KNOWN_HEAD
+        ):
+            if len(self._known) >= _KNOWN_HEADS:
+                self._known.clear()
+            variables = self._publish(line, self._variables.copy(), self.end)
+            self._known[head] = KnownHead(line, variables, self.wish, self.is_usual)
 
     def _read_alike(self, buffer: bytes) -> Environ | None:
         """Read bytes that are one head like the last one; None if they are anything else.
@@ -317,6 +371,8 @@ class RequestReader:
 
     def _walk(self, buffer: bytes | bytearray, start: int, template: Environ) -> Head:
         """Go on line by line from where the last call stopped: sizes first, then syntax."""
+        if not self._searched:
+            self._restart()
         refusal = self._refusal
         while refusal is None:
             begin = start + self._position
@@ -439,8 +495,7 @@ class RequestReader:
         # information of the request-target" (RFC 9112, 3.2.2)
         if authority is not None:
             environ["HTTP_HOST"] = authority
-        if self._searched:
-            self._restart()
+        self._searched = 0
         self.line = line
         self.is_usual = method != "HEAD" and version != HTTP_1_0
         self.end = end
