@@ -255,6 +255,7 @@ def test_a_request_that_is_unlike_the_last_one_is_read_on_its_own():
         b"G@T / HTTP/1.1\r\n" + FIELDS + b"\r\n",
         b"\r\n" + GET + FIELDS + b"\r\n",
         b"GET http://other/ HTTP/1.1\r\n" + FIELDS + b"\r\n",
+        b"GET http://other/ HTTP/1.1\r\n" + FIELDS + b"\r\nwhat follows",
         b"GET / HTTP/1.0\r\n" + FIELDS + b"\r\n",
         GET + FIELDS + b"\r\nwhat follows",
         GET + b"Host: a\r\n\r\n",
