@@ -166,8 +166,8 @@ def test_the_sizes_that_are_kept_are_bounded():
         (b"0\r\n\r\n", (b"", 5)),
         (b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\nGET", (b"abcde", 20)),
         (b"A\r\n0123456789\r\n0\r\n\r\n", (b"0123456789", 20)),
-        (b"1\r\na\r\n" * 63 + b"0\r\n\r\n", (b"a" * 63, 383)),
-        (b"1\r\na\r\n" * 64 + b"0\r\n\r\n", None),  # many chunks
+        (b"1\r\na\r\n" * 64 + b"0\r\n\r\n", (b"a" * 64, 389)),
+        (b"1\r\na\r\n" * 65 + b"0\r\n\r\n", None),  # many chunks
         (b"B\r\n01234567890\r\n0\r\n\r\n", None),  # more than is to be read here
         (b"3\r\nabc\r\n", None),  # not whole
         (b"3\r\nabc\r\n0\r\n", None),

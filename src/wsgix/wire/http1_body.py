@@ -48,6 +48,8 @@ _EXTENSIONS: Final = re.compile(
 
 
 _WHOLE_CHUNKS: Final = 64
+_LAST: Final = b"\r\n0\r\n\r\n"
+"""Ends the last chunk with payload and, if no trailers follow, the content."""
 _SIZE_LINE: Final = 18
 """Bytes of the longest plain size line, its CR LF included."""
 _SIZES_KEPT: Final = 1024
@@ -82,17 +84,19 @@ def read_whole_chunks(data: bytes, start: int, most: int) -> tuple[bytes, int] |
                 return None
         begin = line_end + 2
         end = begin + size
-        position = end + 2
-        if data[end:position] != b"\r\n":
-            return None
-        if not size:
-            return b"".join(payloads), position
         most -= size
         if most < 0:
             return None
+        if not size:
+            return (b"".join(payloads), begin + 2) if data.startswith(b"\r\n", begin) else None
         if payloads and view is data:
             view = memoryview(data)  # with more than one, each is copied once only
         payloads.append(view[begin:end])
+        if data.startswith(_LAST, end):
+            return b"".join(payloads), end + len(_LAST)
+        if not data.startswith(b"\r\n", end):
+            return None
+        position = end + 2
     return None
 
 
