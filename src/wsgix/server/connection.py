@@ -11,6 +11,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from io import BufferedReader, BytesIO
+from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -568,26 +569,29 @@ class Connection:
             with self._stalled:
                 self.is_inline = False
 
-    def _keep(self, data: bytes | memoryview) -> None:
-        """Keep *data*, behind what was gathered; without a copy if there is nothing before it."""
+    def _keep(self, *pieces: bytes | memoryview) -> None:
+        """Keep *pieces*, behind what was gathered; nothing is copied twice, and one piece not at all."""
         self.is_simple = False
         if self._gathered:
-            self._keep_gathered()
-        if not self.outbox:
-            self.outbox = memoryview(data)
+            pieces = (*self._take_gathered(), *pieces)
+        outbox = self.outbox
+        if not outbox:
+            self.outbox = memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        elif isinstance(outbox, memoryview):
+            self.outbox = bytearray().join((outbox, *pieces))
         else:
-            if isinstance(self.outbox, memoryview):
-                self.outbox = bytearray(self.outbox)
-            self.outbox += data
+            for piece in pieces:
+                outbox += piece
 
-    def _keep_gathered(self) -> None:
-        """Keep what was gathered; only what is there now, as the application may be adding to it."""
+    def _take_gathered(self) -> list[bytes]:
+        """Take what was gathered; only what is there now, as the application may be adding to it."""
         gathered = self._gathered
-        blocks = b"".join([gathered.popleft() for _ in range(len(gathered))])
+        blocks = [*islice(iter(gathered.popleft, None), len(gathered))]
         if self._gathers_chunks:
+            size = sum(map(len, blocks))
             # An empty chunk would end the content.
-            blocks = b"%b%b%b" % (chunk_start(len(blocks)), blocks, CHUNK_END) if blocks else b""
-        self._keep(blocks)
+            return [chunk_start(size), *blocks, CHUNK_END] if size else []
+        return blocks
 
     def _wait_for_client(self) -> None:
         settings = self._common.settings
@@ -650,7 +654,7 @@ class Connection:
         """
         try:
             if self._gathered:
-                self._keep_gathered()
+                self._keep()
             if self.outbox:
                 sent = self.socket.send(self.outbox)
                 if isinstance(self.outbox, memoryview):

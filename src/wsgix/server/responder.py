@@ -174,10 +174,13 @@ class Responder(Exchange):
         most = TOGETHER if self.remaining is None else min(TOGETHER, self.remaining)
         try:
             for block in blocks:
-                if type(block) is not bytes or size + len(block) > most:
+                if type(block) is not bytes:
+                    break
+                size += len(block)
+                if size > most:
+                    size -= len(block)
                     break
                 put(block)
-                size += len(block)
                 # Whoever takes the lead away looks at what is gathered afterwards: one of the two sends it.
                 if not connection.is_inline:
                     self._push()
