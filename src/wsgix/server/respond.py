@@ -26,7 +26,8 @@ _log: Final = logging.getLogger("wsgix.error")
 def make_respond(
     application: Application, access_log: "AccessLog | None", call_timeout: CallTimeout | None
 ) -> Respond:
-    """Return what responds; where nobody looks on, it does nothing but that."""
+    """Return what responds; it does no more than those who look on need."""
+    note = _note_nothing if access_log is None else access_log.add
 
     def respond(connection: Connection) -> Outcome:
         responder = Responder(connection, connection.environ, connection.reader)
@@ -36,15 +37,25 @@ def make_respond(
             _fail(responder)
         return responder.outcome
 
-    def respond_observed(connection: Connection) -> Outcome:
+    def respond_logged(connection: Connection) -> Outcome:
         responder = Responder(connection, connection.environ, connection.reader)
-        begin = time.monotonic() if access_log is not None and access_log.timed else 0.0
+        try:
+            responder.run(application)
+        except BaseException:
+            _fail(responder)
+        if responder.status_sent:
+            note(connection.client, responder)
+        return responder.outcome
+
+    def respond_timed(connection: Connection) -> Outcome:
+        responder = Responder(connection, connection.environ, connection.reader)
+        begin = time.monotonic()
         if call_timeout is None:
             _run(responder)
         else:
             _run_in_time(responder, call_timeout)
-        if access_log is not None and responder.status_sent:
-            access_log.add(connection.client, responder, begin)
+        if responder.status_sent:
+            note(connection.client, responder, begin)
         return responder.outcome
 
     def _run(responder: Responder) -> None:
@@ -64,7 +75,13 @@ def make_respond(
             responder.outcome = ABORT
             call_timeout.end()
 
-    return respond if access_log is None and call_timeout is None else respond_observed
+    if call_timeout is not None or (access_log is not None and access_log.timed):
+        return respond_timed
+    return respond if access_log is None else respond_logged
+
+
+def _note_nothing(_client: str, _responder: Responder, _begin: float = 0.0) -> None:
+    """Stand for an access log that is off."""
 
 
 def _fail(responder: Responder) -> None:
