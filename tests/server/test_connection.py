@@ -13,20 +13,25 @@ from wsgix.server import connection as module
 from wsgix.server import request_body
 from wsgix.server.connection import Common, Connection, Phase
 from wsgix.server.settings import make_settings
-from wsgix.wire.http1 import NEED_MORE, KnownHeads
+from wsgix.wire.http1 import NEED_MORE
 from wsgix.wire.limits import DEFAULT_LIMITS
 
 SETTINGS = make_settings()
 REQUEST_BUFFER = SETTINGS.request_buffer
-COMMON = Common(
-    SETTINGS,
-    DEFAULT_LIMITS,
-    lambda connection: None,
-    lambda connection, wait: wait(),
-    lambda: True,
-    KnownHeads(),
-    request_body.Memory(0),
-)
+
+
+def common(limits=DEFAULT_LIMITS):
+    return Common(
+        SETTINGS,
+        limits,
+        lambda connection: None,
+        lambda connection, wait: wait(),
+        lambda: True,
+        request_body.Memory(0),
+    )
+
+
+COMMON = common()
 
 
 @pytest.fixture
@@ -146,7 +151,7 @@ def test_a_request_that_is_malformed_or_too_large_is_refused(pair, template):
     assert connection.advance() is BAD_REQUEST_LINE
     ours, theirs = socket.socketpair()
     with theirs:
-        small = Connection(ours, "", template, COMMON._replace(limits=COMMON.limits._replace(body=4)))
+        small = Connection(ours, "", template, common(DEFAULT_LIMITS._replace(body=4)))
         small.take(HEAD % b"Content-Length: 5\r\n")
         assert small.advance() is BODY_TOO_LARGE
         small.close()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from io import BufferedReader, BytesIO
 from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.core.exchange import Environ
 from wsgix.core.framing import CHUNKED, HTTP_1_0, KEEP, NO_BODY, Outcome
@@ -81,25 +81,59 @@ SKIP: Final = Phase.SKIP
 LINGER: Final = Phase.LINGER
 
 
-class Common(NamedTuple):
-    """What all connections of a loop share."""
+class Common:
+    """What all connections of a loop share.
 
-    settings: Settings
-    limits: Limits
-    on_stall: "Callable[[Connection], object]"
-    """Called, on any thread, with a connection whose client does not take what it is sent."""
-    waiting: "Callable[[Connection, Callable[[], Any]], Any]"
-    """Calls what waits for a client, on the thread of an application, which others may use meanwhile."""
-    may_wait: "Callable[[], bool]"
-    """Tells whether another thread of an application may wait for a client."""
-    known_heads: KnownHeads
-    """How connections have begun so far."""
-    memory: Memory
-    """Where content of requests finds room that is more than its buffer."""
-    trust: "Trust | None" = None
-    """Which peers are believed about the clients behind them."""
-    certificates: "Certificates | None" = None
-    """What TLS begins with, where it is spoken."""
+    Args:
+        settings: the deadlines and the sizes.
+        limits: what a request may ask for.
+        on_stall: called, on any thread, with a connection whose client does not take what it is sent.
+        waiting: calls what waits for a client, on the thread of an application, which others may use
+            meanwhile.
+        may_wait: tells whether another thread of an application may wait for a client.
+        memory: where content of requests finds room that is more than its buffer.
+        trust: which peers are believed about the clients behind them, or None.
+        certificates: what TLS begins with, or None where it is not spoken.
+
+    Attributes:
+        known_heads: how connections have begun so far.
+        most_whole: bytes of content that are taken at once if they have come with their head.
+    """
+
+    __slots__ = (
+        "certificates",
+        "known_heads",
+        "limits",
+        "may_wait",
+        "memory",
+        "most_whole",
+        "on_stall",
+        "settings",
+        "trust",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        settings: Settings,
+        limits: Limits,
+        on_stall: "Callable[[Connection], object]",
+        waiting: "Callable[[Connection, Callable[[], Any]], Any]",
+        may_wait: "Callable[[], bool]",
+        memory: Memory,
+        trust: "Trust | None" = None,
+        certificates: "Certificates | None" = None,
+    ) -> None:
+        self.settings = settings
+        self.limits = limits
+        self.on_stall = on_stall
+        self.waiting = waiting
+        self.may_wait = may_wait
+        self.memory = memory
+        self.trust = trust
+        self.certificates = certificates
+        self.known_heads = KnownHeads(limits)
+        self.most_whole = min(settings.request_buffer, limits.body)
 
 
 class Connection:
@@ -325,16 +359,16 @@ class Connection:
 
     def _whole_content(self, reader: RequestReader, framing: int, inbox: bytes | bytearray) -> int:
         """Take the content if all of it has come with the head; return where it ends, else 0."""
-        buffer = self._common.settings.request_buffer
+        most = self._common.most_whole
         if framing == CHUNKED:
-            whole = read_whole_chunks(bytes(inbox), reader.end, min(buffer, self._common.limits.body))
+            whole = read_whole_chunks(bytes(inbox), reader.end, most)
             if whole is None:
                 return 0
             content, end = whole
             self._measure_chunked(len(content), [])
         else:
             end = reader.end + framing
-            if end > len(inbox) or framing > buffer:
+            if end > len(inbox) or framing > most:
                 return 0
             content = bytes(inbox[reader.end : end])
         self.environ["wsgi.input"] = BytesIO(content)

@@ -36,7 +36,7 @@ from wsgix.server.respond import make_respond
 from wsgix.server.responder import date_and_server
 from wsgix.server.scheduler import Member, Scheduler
 from wsgix.server.settings import Settings
-from wsgix.wire.http1 import NEED_MORE, KnownHeads
+from wsgix.wire.http1 import NEED_MORE
 from wsgix.wire.http1_response import RETRY_AFTER
 
 if TYPE_CHECKING:
@@ -83,7 +83,6 @@ class Loop(Arrivals):
             self._note_stall,
             self.scheduler.waiting,
             self.scheduler.may_wait,
-            KnownHeads(settings.limits),
             Memory(settings.request_memory),
             trust,
             certificates,
