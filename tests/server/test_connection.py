@@ -9,10 +9,11 @@ import pytest
 from wsgix.core.environ import add_wsgi_variables
 from wsgix.core.framing import CLOSE, KEEP
 from wsgix.facts.refusals import BAD_REQUEST_LINE, BODY_TOO_LARGE, STORAGE_FULL
-from wsgix.server import connection as module
-from wsgix.server import request_body
-from wsgix.server.connection import Common, Connection, Phase
+from wsgix.server import outgoing, request_body
+from wsgix.server.connection import Connection
+from wsgix.server.phase import Phase
 from wsgix.server.settings import make_settings
+from wsgix.server.shared import Common
 from wsgix.wire.http1 import NEED_MORE
 from wsgix.wire.limits import DEFAULT_LIMITS
 
@@ -286,7 +287,7 @@ def test_a_producer_waits_once_the_client_is_too_far_behind(pair, monkeypatch):
         client.recv(1 << 20)
         return True
 
-    monkeypatch.setattr(module, "wait_writable", client_reads)
+    monkeypatch.setattr(outgoing, "wait_writable", client_reads)
     connection.send(b"x" * (4 << 20))
     assert waits
     assert set(waits) == {(connection.fd, SETTINGS.write_timeout)}
@@ -295,7 +296,7 @@ def test_a_producer_waits_once_the_client_is_too_far_behind(pair, monkeypatch):
 
 def test_a_client_that_reads_nothing_ends_the_wait(pair, monkeypatch):
     connection, _ = pair
-    monkeypatch.setattr(module, "wait_writable", lambda fd, seconds: False)
+    monkeypatch.setattr(outgoing, "wait_writable", lambda fd, seconds: False)
     with pytest.raises(ConnectionAbortedError, match="read nothing for 30 seconds"):
         connection.send(b"x" * (8 << 20))
 

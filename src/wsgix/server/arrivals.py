@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.core.exchange import Environ
 from wsgix.facts.refusals import PLAIN_HTTP, Refusal
-from wsgix.server.connection import HANDSHAKE, HEAD, PROXY, Common, Connection
+from wsgix.server.connection import Connection
 from wsgix.server.departures import Departures
 from wsgix.server.handshake import Handshake
 from wsgix.server.listeners import Listener
+from wsgix.server.phase import HANDSHAKE, HEAD, PROXY
 from wsgix.server.poller import READ, WRITE
 from wsgix.server.settings import Settings
+from wsgix.server.shared import Common
 from wsgix.wire.http1 import NEED_MORE
 
 if TYPE_CHECKING:

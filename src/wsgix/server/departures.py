@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from wsgix.core.framing import CLOSE, HTTP_1_0, KEEP
 from wsgix.facts.refusals import Refusal
-from wsgix.server.connection import BUSY, FLUSH, HEAD, LINGER, SKIP, Connection
+from wsgix.server.connection import Connection
+from wsgix.server.phase import BUSY, FLUSH, HEAD, LINGER, SKIP
 from wsgix.server.poller import READ, WRITE, make_poller
 from wsgix.server.responder import date_and_server
 from wsgix.server.settings import Settings

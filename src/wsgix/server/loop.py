@@ -16,26 +16,16 @@ from wsgix.core.exchange import Application, Environ
 from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, KEEP, Outcome
 from wsgix.facts.refusals import BODY_TIMEOUT, HEAD_TIMEOUT, INCOMPLETE, OVERLOADED
 from wsgix.server.arrivals import Arrivals
-from wsgix.server.connection import (
-    BODY,
-    BUSY,
-    CONTENT_SIZE,
-    FLUSH,
-    HANDSHAKE,
-    HEAD,
-    LINGER,
-    PROXY,
-    SKIP,
-    Common,
-    Connection,
-)
+from wsgix.server.connection import CONTENT_SIZE, Connection
 from wsgix.server.listeners import Listener
+from wsgix.server.phase import BODY, BUSY, FLUSH, HANDSHAKE, HEAD, LINGER, PROXY, SKIP
 from wsgix.server.poller import READ, SelectorPoller, Waker
 from wsgix.server.request_body import Memory
 from wsgix.server.respond import make_respond
 from wsgix.server.responder import date_and_server
 from wsgix.server.scheduler import Member, Scheduler
 from wsgix.server.settings import Settings
+from wsgix.server.shared import Common
 from wsgix.wire.http1 import NEED_MORE
 from wsgix.wire.http1_response import RETRY_AFTER
 

@@ -19,8 +19,9 @@ from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, KEEP, ResponseFraming, re
 from wsgix.core.streams import IncompleteBody, RefusedBody
 from wsgix.facts.refusals import INCOMPLETE, INTERNAL_ERROR, REQUEST_TIMEOUT, Refusal
 from wsgix.server.clock import DateLine
-from wsgix.server.connection import TOGETHER, Connection
+from wsgix.server.connection import Connection
 from wsgix.server.error_log import request_id
+from wsgix.server.outgoing import TOGETHER
 from wsgix.wire.http1_response import (
     CHUNK_END,
     CONNECTION_CLOSE,

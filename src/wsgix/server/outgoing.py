@@ -1,0 +1,252 @@
+"""The half of a connection that sends: a response, whole or in pieces, and what the client has not taken yet.
+
+Nothing here waits, but `send` and `push` once the client is far behind its response. Until then what the
+socket does not take is kept, and the loop is told of it.
+"""
+
+import contextlib
+import os
+import socket
+from collections import deque
+from itertools import islice
+from threading import Lock
+from typing import Final
+
+from wsgix.server.poller import wait_writable
+from wsgix.server.shared import Common
+from wsgix.wire.http1_response import CHUNK_END, chunk_start
+
+TOGETHER: Final = 65536
+"""Bytes of small blocks that leave together."""
+
+_EMPTY: Final = memoryview(b"")
+"""Stands where nothing is kept."""
+_NOTHING: Final[deque[bytes]] = deque(maxlen=0)
+"""Stands where nothing is gathered."""
+
+
+class Outgoing:
+    """An accepted socket, as far as a response needs it.
+
+    The methods run on the thread that owns the connection, where none other is named.
+
+    Attributes:
+        outbox, file_left: what the client has not taken yet of the response; bytes, and how many of a file.
+        is_simple: whether nothing but its response is left to see to, once the request at hand is answered.
+        is_inline: whether the application runs on the leader, when it runs for it.
+        lost: what sending to the client failed with while the application went on.
+    """
+
+    __slots__ = (
+        "_common",
+        "_file",
+        "_file_offset",
+        "_gathered",
+        "_gathers_chunks",
+        "_stalled",
+        "fd",
+        "file_left",
+        "is_inline",
+        "is_simple",
+        "lost",
+        "outbox",
+        "socket",
+    )
+
+    def __init__(self, accepted: socket.socket, common: Common) -> None:
+        self.socket = accepted
+        self.fd = accepted.fileno()
+        self._common = common
+        self.is_simple = False  # it is not polled for yet
+        self.is_inline = True
+        self.outbox: bytearray | memoryview = _EMPTY
+        self.file_left = 0
+        self.lost: OSError | None = None
+        self._stalled: Lock | None = None
+        self._gathered: deque[bytes] = _NOTHING
+        self._file = -1
+
+    def _end_response(self) -> None:
+        """Begin anew, for the next response."""
+        self.is_simple = self.is_inline = True
+        self._stalled = None
+        self._gathered = _NOTHING
+
+    def send(self, data: bytes, is_last: bool = False) -> None:
+        """Send what the socket takes and keep the rest; wait if the rest is too much and more is to come.
+
+        Raises:
+            OSError: the client is gone, or did not read for the write timeout.
+        """
+        if self._stalled is None:
+            try:
+                sent = self.socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            if sent == len(data):
+                return
+            self._stalled = Lock()
+            self._keep(memoryview(data)[sent:])
+            self._common.on_stall(self)
+        else:
+            with self._stalled:
+                self._keep(data)
+        self.push(is_last)
+
+    def hold(self, data: bytes) -> None:
+        """Keep *data*, the beginning of a response, to leave with what comes quickly behind it.
+
+        As with `gather`, a new leader sends it if the application is not quick.
+        """
+        if self._stalled is None:
+            self._stalled = Lock()
+        with self._stalled:
+            self._keep(data)
+        self._common.on_stall(self)
+
+    def gather(self, chunked: bool) -> "deque[bytes]":
+        """Return where blocks may be put that are to leave together, while `is_inline`, until `push`.
+
+        Blocks wait here only while the application runs on the leader and produces the next ones quickly. If
+        it does not, it loses the lead, and the new leader sends them: "Use a different thread to ensure that
+        the block continues to be transmitted while the application produces the next block" (PEP 3333,
+        "Buffering and Streaming").
+
+        Args:
+            chunked: whether they are to be chunks: all that leave together are one.
+        """
+        self.is_simple = False
+        self._gathers_chunks = chunked
+        self._gathered = deque()
+        if self._stalled is None:
+            self._stalled = Lock()
+            self._common.on_stall(self)
+        return self._gathered
+
+    def push(self, is_last: bool = False) -> None:
+        """Send what the socket takes of what is kept or gathered; wait and raise as `send` does."""
+        self.flush_meanwhile()
+        # Waiting keeps the application from producing more; behind the last block there is no more.
+        if not is_last and len(self.outbox) > self._common.settings.response_buffer:
+            self._common.waiting(self, self._wait_for_client)
+        if self.lost is not None:
+            raise ConnectionAbortedError(*self.lost.args)
+
+    def let_go(self) -> None:
+        """Note that the application no longer runs on the leader; on whoever takes the lead from it."""
+        self.is_simple = False
+        if self._stalled is None:
+            self.is_inline = False
+        else:
+            with self._stalled:
+                self.is_inline = False
+
+    def _keep(self, *pieces: bytes | memoryview) -> None:
+        """Keep *pieces*, behind what was gathered; nothing is copied twice, and one piece not at all."""
+        self.is_simple = False
+        if self._gathered:
+            pieces = (*self._take_gathered(), *pieces)
+        outbox = self.outbox
+        if not outbox:
+            self.outbox = memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        elif isinstance(outbox, memoryview):
+            self.outbox = bytearray().join((outbox, *pieces))
+        else:
+            for piece in pieces:
+                outbox += piece
+
+    def _take_gathered(self) -> list[bytes]:
+        """Take what was gathered; only what is there now, as the application may be adding to it."""
+        gathered = self._gathered
+        blocks = [*islice(iter(gathered.popleft, None), len(gathered))]
+        if self._gathers_chunks:
+            size = sum(map(len, blocks))
+            # An empty chunk would end the content.
+            return [chunk_start(size), *blocks, CHUNK_END] if size else []
+        return blocks
+
+    def _wait_for_client(self) -> None:
+        settings = self._common.settings
+        while len(self.outbox) > settings.response_buffer:
+            if not wait_writable(self.fd, settings.write_timeout):
+                raise ConnectionAbortedError(
+                    f"the client read nothing for {settings.write_timeout:g} seconds"
+                )
+            self.flush_meanwhile()
+
+    def send_last(self, data: bytes) -> None:
+        """Send as much of *data* as the client takes at once, and end this side of the connection.
+
+        For the thread that watches, while the application is stuck.
+        """
+        with contextlib.suppress(OSError):
+            self.socket.send(data)
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def cut_off(self) -> None:
+        """Let the client see that its response will not be complete."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def flush_meanwhile(self) -> bool:
+        """Send more of what is kept while the application goes on; tell whether all has left.
+
+        On the leader, or on the thread of the application: "guarantee that they will continue transmission
+        even while the application is producing its next block" (PEP 3333, "Buffering and Streaming").
+        """
+        if self._stalled is None:
+            return True
+        with self._stalled:
+            try:
+                return self.flush()
+            except OSError as error:
+                self.lost = error
+                self.outbox = bytearray()
+                return True
+
+    def send_file(self, fd: int, offset: int, size: int) -> None:
+        """Send *size* bytes of the regular file *fd*, from *offset* on; keep what the socket does not take.
+
+        The descriptor is duplicated: the application may close its own.
+
+        Raises:
+            OSError: the client is gone.
+        """
+        self.is_simple = False
+        self._file = os.dup(fd)
+        self._file_offset = offset
+        self.file_left = size
+        self.flush()
+
+    def flush(self) -> bool:
+        """Send more of what is kept; tell whether all has left.
+
+        Raises:
+            OSError: the client is gone, or a file is shorter than it was.
+        """
+        try:
+            if self._gathered:
+                self._keep()
+            if self.outbox:
+                sent = self.socket.send(self.outbox)
+                if isinstance(self.outbox, memoryview):
+                    self.outbox = self.outbox[sent:]
+                else:
+                    del self.outbox[:sent]
+                if self.outbox:
+                    return False
+            while self.file_left:
+                sent = os.sendfile(self.fd, self._file, self._file_offset, self.file_left)
+                if not sent:
+                    raise ConnectionAbortedError("a file became shorter while it was sent")
+                self._file_offset += sent
+                self.file_left -= sent
+        except BlockingIOError:
+            return False
+        self._close_file()
+        return True
+
+    def _close_file(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
