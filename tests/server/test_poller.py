@@ -101,6 +101,23 @@ def test_a_full_socket_is_not_writable_within_the_time(waiting, pair):
     assert waiting(left.fileno(), 0.0) is False
 
 
+def test_a_wait_may_be_longer_than_the_system_can_count(waiting, pair):
+    assert waiting(pair[0].fileno(), 1e9) is True
+
+
+def test_a_long_wait_is_one_of_many_shorter_ones(waiting, pair, monkeypatch):
+    left, right = pair
+    with pytest.raises(BlockingIOError):
+        send_for_ever(left)
+    monkeypatch.setattr(module, "_LONGEST_WAIT", 0.001)
+    assert waiting(left.fileno(), 0.01) is False
+    right.setblocking(True)
+    thread = threading.Timer(0.02, right.recv, [1 << 24])
+    thread.start()
+    assert waiting(left.fileno(), 60.0) is True
+    thread.join()
+
+
 @pytest.fixture
 def waker():
     made = Waker()

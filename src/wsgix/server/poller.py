@@ -7,11 +7,15 @@ import contextlib
 import select
 import selectors
 import socket
+import time
 from typing import Final, Protocol
 
 READ: Final = 1
 WRITE: Final = 4
 """epoll's EPOLLIN and EPOLLOUT. Other bits that `poll` reports are errors and hang-ups."""
+
+_LONGEST_WAIT: Final = 86400.0
+"""Seconds at a time: systems count milliseconds in 31 bits, and large content earns its client much time."""
 
 
 class Poller(Protocol):
@@ -77,6 +81,11 @@ def _wait(fd: int, event: int, seconds: float) -> bool:
     # Not DefaultSelector: epoll would cost a descriptor each time.
     with getattr(selectors, "PollSelector", selectors.SelectSelector)() as selector:
         selector.register(fd, event)
+        deadline = time.monotonic() + seconds
+        while seconds > _LONGEST_WAIT:
+            if selector.select(_LONGEST_WAIT):
+                return True
+            seconds = deadline - time.monotonic()
         return bool(selector.select(max(seconds, 0)))
 
 
