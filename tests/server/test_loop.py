@@ -201,6 +201,20 @@ def test_a_client_whose_content_nobody_reads_is_not_told_to_continue(serve):
     assert client.ended
 
 
+def test_a_client_is_not_told_to_continue_within_its_response(serve):
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Length", "8")])
+        yield b"read"
+        yield environ["wsgi.input"].read()
+
+    client = serve(application).dial()
+    client.send(b"POST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+    assert client.until(b"\r\n\r\n").endswith(b"\r\nConnection: close")
+    assert client.take(4) == b"read"
+    client.send(b"late")
+    assert client.rest() == b"late"
+
+
 STREAMED = {
     "by length": b"Content-Length: 10\r\n\r\n0123456789",
     "chunked": b"Transfer-Encoding: chunked\r\n\r\n4;x\r\n0123\r\n6\r\n456789\r\n0\r\nX-T: 1\r\n\r\n",

@@ -93,7 +93,11 @@ class StreamedBody(io.RawIOBase):
         connection = self._connection
         if self.awaits_continue:
             self.awaits_continue = False
-            connection.send(CONTINUE)
+            # Within a response it would be taken for content. The head of the response tells the client not
+            # to wait: now it "sends the request body on its own" (PEP 3333, "HTTP 1.1 Expect/Continue"), or
+            # it does not.
+            if not connection.is_answering:
+                connection.send(CONTINUE)
         data = connection.unread()
         if not data:
             data = connection.wait_for_content(self._wait)
