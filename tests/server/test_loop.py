@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from wsgix.server import departures
+from wsgix.server import departures, scheduler
 from wsgix.server import loop as module
 from wsgix.server.connection import Connection
-from wsgix.server.poller import SelectorPoller, make_poller
+from wsgix.server.poller import WRITE, SelectorPoller, make_poller, wait_writable
 from wsgix.server.settings import make_settings
 
 SETTINGS = make_settings()
@@ -765,6 +765,77 @@ def test_what_a_thread_has_served_is_polled_again_without_the_leader(serve, even
         assert client.get("/fast").content == b"ok"
     eventually(lambda: [connection.served for connection in site.loop._connections.values()] == [6])
     assert bool(returned) == isinstance(site.loop._poller, SelectorPoller)
+
+
+def test_a_response_that_ends_while_the_leader_sends_it_leaves_the_connection_polled(
+    serve, eventually, monkeypatch
+):
+    goes_on, own = threading.Event(), []
+
+    def application(environ, start_response):
+        own.append(threading.current_thread())
+        start_response("200 OK", [("Content-Length", "6")])
+        yield b"one"
+        goes_on.wait(20)
+        yield b"two"
+
+    real = Connection.flush_meanwhile
+
+    def flush_meanwhile(self):
+        flushed = real(self)
+        if threading.current_thread() not in own:
+            # The leader has sent the first block, and not yet noted that there is nothing more to send.
+            goes_on.set()
+            eventually(lambda: phases(site) == [module.HEAD])
+        return flushed
+
+    monkeypatch.setattr(Connection, "flush_meanwhile", flush_meanwhile)
+    site = serve(application)
+    client = site.dial()
+    for _ in range(2):
+        assert client.get().content == b"onetwo"
+
+
+def test_a_response_that_leaves_before_the_leader_knows_leaves_the_connection_polled(
+    serve, eventually, monkeypatch, caplog
+):
+    monkeypatch.setattr(scheduler, "WATCH_SECONDS", 1000.0)  # the lead is given away here, never taken
+    inside, goes_on = threading.Event(), threading.Event()
+
+    def large():
+        yield b"x" * (8 << 20)
+        inside.wait(20)
+        while connection.outbox:
+            assert wait_writable(connection.fd, 20)
+            yield b"x"
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        if environ["PATH_INFO"] == "/large":
+            return large()
+        if environ["PATH_INFO"] == "/occupied":
+            inside.set()
+            goes_on.wait(20)
+        return [b"ok"]
+
+    site = serve(application, response_buffer=16 << 20)
+    client = site.dial()
+    assert client.get().content == b"ok"
+    [connection] = site.loop._connections.values()
+    site.loop.scheduler._average = 1.0
+    client.send(get("/large"))
+    eventually(lambda: connection.interest == WRITE)
+    # The leader, inside another application, does not see that the client takes all, and the response ends.
+    site.loop.scheduler._average = 0.0
+    other = site.dial()
+    other.send(get("/occupied"))
+    assert client.response().content.startswith(b"x" * (8 << 20))
+    eventually(lambda: connection.phase is module.HEAD)
+    goes_on.set()
+    assert other.response().content == b"ok"
+    assert client.get().content == b"ok"
+    assert not caplog.records
+    eventually(lambda: site.loop.scheduler._running == 0)
 
 
 def test_what_a_thread_has_served_does_not_outlive_the_end(serve, eventually):

@@ -127,7 +127,11 @@ class Departures:
     def _flush_meanwhile(self, connection: Connection) -> None:
         """Send more of a response that another thread is producing."""
         if connection.phase is BUSY:
-            self._want(connection, 0 if connection.flush_meanwhile() else WRITE)
+            has_left = connection.flush_meanwhile()
+            with self._waiting_lock:
+                # If the response has ended since, the connection is polled for its next request already.
+                if connection.phase is BUSY:
+                    self._want(connection, 0 if has_left else WRITE)
 
     def _flush(self, connection: Connection) -> None:
         self._after_response(connection)

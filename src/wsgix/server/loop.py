@@ -386,9 +386,9 @@ class Loop(Arrivals):
             if self._stopping:
                 return False
             connection.wait_for_next(self._idle_deadline, self._last_but_one)
-            # From here on it is the leader's, who may be about to read from it.
-            connection.interest = READ
-            self._poller.register(connection.fd, READ)
+            # From here on it is the leader's, who may be about to read from it. It may still be polled for
+            # the client to take more of the response, all of which has left since.
+            self._want(connection, READ)
         return True
 
     def _note_stall(self, connection: Connection) -> None:

@@ -194,9 +194,10 @@ class Outgoing:
         On the leader, or on the thread of the application: "guarantee that they will continue transmission
         even while the application is producing its next block" (PEP 3333, "Buffering and Streaming").
         """
-        if self._stalled is None:
+        stalled = self._stalled  # on the leader: the other thread may end the request meanwhile
+        if stalled is None:
             return True
-        with self._stalled:
+        with stalled:
             try:
                 return self.flush()
             except OSError as error:
