@@ -1,6 +1,7 @@
 """The loop over real sockets: persistence, pipelining, content, refusals, slow clients, deadlines, stop."""
 
 import io
+import os
 import selectors
 import socket
 import threading
@@ -344,6 +345,41 @@ def test_a_file_is_cut_to_the_declared_length_and_too_short_a_one_is_seen(serve,
     client.send(get("/?12"))
     with pytest.raises(truncated):
         client.response()
+
+
+def test_a_file_behind_a_block_that_stalled_is_sent_whole(serve, tmp_path, monkeypatch, eventually):
+    block = b"x" * (8 << 20)
+    (tmp_path / "file").write_bytes(block)
+    block_has_left, file_begins = threading.Event(), threading.Event()
+
+    def application(environ, start_response):
+        write = start_response("200 OK", [("Content-Length", str(2 * len(block)))])
+        write(block)
+        block_has_left.wait(20)
+        return environ["wsgi.file_wrapper"](open(tmp_path / "file", "rb"))
+
+    def dup(fd):
+        file_begins.set()
+        return real_dup(fd)
+
+    def close_file(self):
+        if not block_has_left.is_set():
+            # The leader has sent the block. Were the file begun now, it would be closed as if it were done.
+            block_has_left.set()
+            if file_begins.wait(0.2):
+                eventually(lambda: self.file_left)
+        real_close_file(self)
+
+    real_dup, real_close_file = os.dup, Connection._close_file
+    monkeypatch.setattr(os, "dup", dup)
+    monkeypatch.setattr(Connection, "_close_file", close_file)
+    site = serve(application, response_buffer=16 << 20)
+    client = site.dial()
+    client.send(get("/"))
+    eventually(lambda: [each.interest for each in [*site.loop._connections.values()]] == [WRITE])
+    client.until(b"\r\n\r\n")
+    assert client.take(len(block)) == block
+    assert client.take(len(block)) == block
 
 
 def test_what_is_no_regular_file_is_sent_by_blocks(serve):

@@ -23,6 +23,8 @@ _EMPTY: Final = memoryview(b"")
 """Stands where nothing is kept."""
 _NOTHING: Final[deque[bytes]] = deque(maxlen=0)
 """Stands where nothing is gathered."""
+_NO_LOCK: Final = contextlib.nullcontext()
+"""Stands where no other thread sends."""
 
 
 class Outgoing:
@@ -214,10 +216,12 @@ class Outgoing:
             OSError: the client is gone.
         """
         self.is_simple = False
-        self._file = os.dup(fd)
-        self._file_offset = offset
-        self.file_left = size
-        self.flush()
+        # Once a client has stalled, the leader may be sending what comes before the file.
+        with self._stalled or _NO_LOCK:
+            self._file = os.dup(fd)
+            self._file_offset = offset
+            self.file_left = size
+            self.flush()
 
     def flush(self) -> bool:
         """Send more of what is kept; tell whether all has left.
