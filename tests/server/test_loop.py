@@ -310,6 +310,25 @@ def test_early_hints_leave_before_the_response(serve):
     assert client.response().status == "200"
 
 
+def test_an_application_that_changes_the_version_in_its_environ_changes_no_protocol(serve):
+    def application(environ, start_response):
+        environ["SERVER_PROTOCOL"] = environ["QUERY_STRING"]
+        environ["wsgi.early_hints"]([("Link", "</style.css>")])
+        start_response("200 OK", [])
+        yield b"abc"
+        raise ZeroDivisionError
+
+    site = serve(application)
+    old, new = site.dial(), site.dial()
+    old.send(b"GET /?HTTP/1.1 HTTP/1.0\r\n\r\n")
+    assert old.until(b"\r\n").startswith(b"HTTP/1.1 200")
+    # Only a reset tells it that the content is not whole.
+    with pytest.raises(ConnectionResetError):
+        [*iter(lambda: old.socket.recv(100), b"")]
+    new.send(get("/?HTTP/1.0"))
+    assert new.until(b"\r\n").startswith(b"HTTP/1.1 103")
+
+
 @pytest.mark.parametrize("offset", [0, 1000])
 @pytest.mark.parametrize("size", [0, 1001, 3_000_000])
 def test_a_file_is_sent_whole_whoever_closes_it(serve, tmp_path, offset, size):

@@ -407,7 +407,7 @@ class Connection(Outgoing):
 
         Nothing is sent to HTTP/1.0, nor once the response has begun.
         """
-        if self.phase is BUSY and not self.is_answering and self.environ["SERVER_PROTOCOL"] != HTTP_1_0:
+        if self.phase is BUSY and not self.is_answering and self.reader.line.version != HTTP_1_0:
             self.send(early_hints(headers))
 
     def close(self) -> None:

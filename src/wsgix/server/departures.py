@@ -195,7 +195,7 @@ class Departures:
         else:
             connection.deadline = min(self._now + LINGER_SECONDS, connection.since + LINGER_MOST_SECONDS)
 
-    def _abort(self, connection: Connection, version: str | None) -> None:
+    def _abort(self, connection: Connection, version: str) -> None:
         """Close so that the client sees that the response is incomplete."""
         if version == HTTP_1_0:
             # Its responses may end with the connection: only a reset differs from an end.

@@ -294,7 +294,7 @@ class Loop(Arrivals):
     def _settle(self, connection: Connection, outcome: Outcome) -> None:
         """Do what follows from a response."""
         if outcome is ABORT or connection.lost is not None:
-            self._abort(connection, connection.environ.get("SERVER_PROTOCOL"))
+            self._abort(connection, connection.reader.line.version)
             return
         if outcome is CLOSE and connection.is_clear:
             self._close(connection)
