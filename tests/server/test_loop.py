@@ -261,6 +261,36 @@ def test_streamed_content_that_nobody_reads_is_skipped(serve, content):
     assert client.response().content == b"/next"
 
 
+@pytest.mark.parametrize("first", ["/fast", "/slow"])
+def test_a_slow_request_behind_skipped_content_is_run_once(serve, eventually, first):
+    goes_on = {"/slow": threading.Event(), "/slower": threading.Event()}
+    calls = []
+
+    def application(environ, start_response):
+        path = environ["PATH_INFO"]
+        calls.append(path)
+        if path in goes_on:
+            goes_on[path].wait(20)
+        start_response("200 OK", [])
+        return [path.encode()]
+
+    site = serve(application, stream_requests=True)
+    client = site.dial()
+    # With trailers, content is not taken in one piece with its head.
+    client.send(CHUNKED.replace(b"/chunked", first.encode()) + get("/slower"))
+    if first == "/slow":
+        eventually(lambda: site.loop.scheduler._running == 1)  # on a thread that has lost the lead
+        goes_on[first].set()
+    assert client.response().content == first.encode()
+    eventually(lambda: "/slower" in calls)
+    # Whoever leads now comes to this client only when nothing else is ready.
+    assert site.get("/other").content == b"/other"
+    goes_on["/slower"].set()
+    assert client.response().content == b"/slower"
+    assert client.get("/next").content == b"/next"
+    assert calls == [first, "/slower", "/other", "/next"]
+
+
 def test_streamed_content_that_nobody_reads_and_is_large_ends_the_connection(serve):
     def application(environ, start_response):
         start_response("413 Content Too Large", [])
@@ -891,6 +921,56 @@ def test_a_response_that_leaves_before_the_leader_knows_leaves_the_connection_po
     assert client.get().content == b"ok"
     assert not caplog.records
     eventually(lambda: site.loop.scheduler._running == 0)
+
+
+def test_an_event_that_is_out_of_date_starts_no_request(serve, eventually, monkeypatch):
+    monkeypatch.setattr(scheduler, "WATCH_SECONDS", 1000.0)  # the lead is given away here, never taken
+    goes_on = {"/first": threading.Event(), "/second": threading.Event()}
+    calls, late = [], []
+
+    class Poller:
+        """Finds *late* ready behind others; when these have had their turn, it is so no longer."""
+
+        def __init__(self):
+            self._poller = make_poller()
+
+        def __getattr__(self, name):
+            return getattr(self._poller, name)
+
+        def poll(self, timeout=None):
+            events = self._poller.poll(timeout)
+            return [*events, *((fd, WRITE) for fd in late if events)]
+
+    def application(environ, start_response):
+        path = environ["PATH_INFO"]
+        calls.append(path)
+        if path in goes_on:
+            goes_on[path].wait(20)
+        elif path == "/other":
+            late.clear()
+            goes_on["/first"].set()
+            eventually(lambda: site.loop._returned)
+            site.loop.scheduler._average = 1.0
+        start_response("200 OK", [])
+        return [path.encode()]
+
+    monkeypatch.setattr(departures, "make_poller", Poller)
+    site = serve(application)
+    client, other = site.dial(), site.dial()
+    assert other.get().content == b"/"
+    site.loop.scheduler._average = 1.0
+    client.send(get("/first") + get("/second"))
+    eventually(lambda: "/first" in calls)  # on a thread that has given the lead away
+    site.loop.scheduler._average = 0.0
+    client.send(get("/third"))
+    late += [fd for fd, connection in site.loop._connections.items() if connection.phase is module.BUSY]
+    assert other.get("/other").content == b"/other"
+    eventually(lambda: "/second" in calls)
+    # Whoever leads now comes to this request only when nothing else is ready.
+    assert other.get("/last").content == b"/last"
+    goes_on["/second"].set()
+    assert [client.response().content for _ in range(3)] == [b"/first", b"/second", b"/third"]
+    assert calls == ["/", "/first", "/other", "/second", "/last", "/third"]
 
 
 def test_what_a_thread_has_served_does_not_outlive_the_end(serve, eventually):

@@ -15,7 +15,7 @@ from wsgix.server.connection import Connection
 from wsgix.server.departures import Departures
 from wsgix.server.handshake import Handshake
 from wsgix.server.listeners import Listener
-from wsgix.server.phase import HANDSHAKE, HEAD, PROXY
+from wsgix.server.phase import HANDSHAKE, HEAD, PROXY, READY
 from wsgix.server.poller import READ, WRITE
 from wsgix.server.settings import Settings
 from wsgix.server.shared import Common
@@ -101,7 +101,6 @@ class Arrivals(Departures):
     def _begin_tls(self, connection: Connection) -> None:
         certificates = self._common.certificates
         if certificates is None:
-            connection.phase = HEAD
             self._expect_request(connection)
         else:
             self._want(connection, READ)
@@ -111,6 +110,7 @@ class Arrivals(Departures):
 
     def _expect_request(self, connection: Connection) -> None:
         # The first one may be there already: it is polled for only if it is not, or if others follow.
+        connection.phase = READY
         self._ready.append(connection)
 
     def _read_proxy_header(self, connection: Connection) -> None:
@@ -154,10 +154,9 @@ class Arrivals(Departures):
             self._linger(connection)
         else:
             connection.end_handshake(tls.variables())
-            connection.phase = HEAD
             connection.deadline = self._now + self._settings.head_timeout
             self._want(connection, READ)
-            self._ready.append(connection)  # its first request may have come with the handshake
+            self._expect_request(connection)
 
     # Whether there is room for more
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from wsgix.core.framing import CLOSE, HTTP_1_0, KEEP
 from wsgix.facts.refusals import Refusal
 from wsgix.server.connection import Connection
-from wsgix.server.phase import BUSY, FLUSH, HEAD, LINGER, SKIP
+from wsgix.server.phase import BUSY, FLUSH, HEAD, LINGER, READY, SKIP
 from wsgix.server.poller import READ, WRITE, make_poller
 from wsgix.server.responder import date_and_server
 from wsgix.server.settings import Settings
@@ -74,6 +74,8 @@ class Departures:
     def _postpone(self, connection: Connection) -> None:
         """Let others have their turn before the requests of *connection* that have arrived."""
         connection.is_simple = False
+        # From here on nothing else goes on with it: not who has it postponed, nor an event of the last poll.
+        connection.phase = READY
         self._want(connection, 0)
         self._ready.append(connection)
 

@@ -18,7 +18,7 @@ from wsgix.facts.refusals import BODY_TIMEOUT, HEAD_TIMEOUT, INCOMPLETE, OVERLOA
 from wsgix.server.arrivals import Arrivals
 from wsgix.server.connection import CONTENT_SIZE, Connection
 from wsgix.server.listeners import Listener
-from wsgix.server.phase import BODY, BUSY, FLUSH, HANDSHAKE, HEAD, LINGER, PROXY, SKIP
+from wsgix.server.phase import BODY, BUSY, FLUSH, HANDSHAKE, HEAD, LINGER, PROXY, READY, SKIP
 from wsgix.server.poller import READ, SelectorPoller, Waker
 from wsgix.server.request_body import Memory
 from wsgix.server.respond import make_respond
@@ -217,7 +217,8 @@ class Loop(Arrivals):
 
     def _resume(self, connection: Connection, member: Member) -> bool:
         """Go on with requests that have arrived already, or see whether one has."""
-        if connection.phase is HEAD:
+        if connection.phase is READY:
+            connection.phase = HEAD
             return self._advance(connection, member) if connection.inbox else self._read(connection, member)
         if connection.phase is BUSY:
             outcome = self.scheduler.run(connection, member)

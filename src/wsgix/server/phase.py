@@ -13,6 +13,8 @@ class Phase(enum.Enum):
     """The client's part of the TLS handshake."""
     HEAD = enum.auto()
     """Bytes of a request head; between two requests, too."""
+    READY = enum.auto()
+    """Its turn: bytes of a request head have arrived, or may have."""
     BODY = enum.auto()
     """Bytes of request content."""
     BUSY = enum.auto()
@@ -29,6 +31,7 @@ class Phase(enum.Enum):
 PROXY: Final = Phase.PROXY
 HANDSHAKE: Final = Phase.HANDSHAKE
 HEAD: Final = Phase.HEAD
+READY: Final = Phase.READY
 BODY: Final = Phase.BODY
 BUSY: Final = Phase.BUSY
 FLUSH: Final = Phase.FLUSH
