@@ -178,6 +178,22 @@ def test_content_of_any_size_arrives_whole(serve, echo, size, framing):
     assert client.get("/next").content == b"GET /next "
 
 
+def test_what_stands_behind_content_does_not_reset_the_connection(serve, eventually):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        yield environ["wsgi.input"].read()
+
+    site = serve(application)
+    client = site.dial()
+    client.send(b"POST / HTTP/1.0\r\nContent-Length: 4\r\n\r\n")
+    eventually(lambda: phases(site) == [module.BODY])
+    client.send(b"body\r\n")
+    client.until(b"\r\n\r\n")
+    assert client.take(4) == b"body"
+    # Where the connection ends with the content, a reset means that it was cut short.
+    assert client.socket.recv(100) == b""
+
+
 def test_a_client_that_waits_is_told_to_continue(serve, echo):
     client = serve(echo).dial()
     client.send(b"POST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")

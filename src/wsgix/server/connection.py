@@ -267,6 +267,9 @@ class Connection(Outgoing):
         self._body = RequestBody(reader.framing, common.limits, common.settings.request_buffer, common.memory)
         self.phase = BODY
         self.since = 0.0
+        # "older HTTP/1.0 user agent implementations might send an extra CRLF after a POST request" (RFC 9112,
+        # 2.2). Nothing but content is received here: closing over what else has come would reset the client.
+        self.unfinished = True
         if awaits_continue:
             self.send(CONTINUE)
         return self._collect(self._body)
