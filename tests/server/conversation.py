@@ -19,14 +19,19 @@ CONTENT = b"".join(_SMUGGLED % number for number in range(10_000))
 SKIPPED_AT_MOST = 65536
 """Bytes of content which the application left that the server reads to keep the connection."""
 
+MADE = ("block", "blocks", "tuple", "generator", "crumbs", "late", "write", "hinted")
+"""Shapes of responses: lists and other iterables of blocks; late reads the request between two of them."""
+FILES = ("file", "rest", "buffer")
+"""Those with a file wrapper: around a file, around the rest of one behind write(), around what is no file."""
 BODILESS = ("204", "304")
+"""Those whose status lets them have no content."""
 
 
 class Order(NamedTuple):
     """How the application is to answer; it stands in the path of the request."""
 
     shape: str
-    """block, blocks, tuple, generator, crumbs, late, write, file, rest, buffer, hinted, 204 or 304."""
+    """One of `MADE`, `FILES` and `BODILESS`."""
     reads: str
     """How much it reads of the content before it answers: all, lines, part or none."""
     size: int
@@ -40,7 +45,7 @@ class Order(NamedTuple):
 
     @property
     def path(self):
-        return "/" + "/".join(str(int(part) if part is True or part is False else part) for part in self)
+        return "/" + "/".join(str(int(part) if isinstance(part, bool) else part) for part in self)
 
     @classmethod
     def read(cls, path):
