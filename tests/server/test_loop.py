@@ -178,6 +178,27 @@ def test_content_of_any_size_arrives_whole(serve, echo, size, framing):
     assert client.get("/next").content == b"GET /next "
 
 
+def test_a_client_that_may_have_sent_more_is_not_reset_when_the_server_ends_the_connection(
+    serve, echo, eventually
+):
+    site = serve(echo, limit_requests_per_connection=1)
+    client = site.dial()
+    client.send(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+    assert b"Connection: close" in client.until(b"\r\n\r\n")
+    assert client.take(6) == b"GET / "
+    eventually(lambda: phases(site) == [module.LINGER])
+    client.send(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")  # it was on its way when the answer came
+    assert client.socket.recv(100) == b""
+
+
+def test_a_connection_that_its_client_wants_ended_is_closed_at_once(serve, echo, eventually):
+    site = serve(echo)
+    client = site.dial()
+    client.send(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+    client.until(b"\r\n\r\n")
+    eventually(lambda: phases(site) == [])
+
+
 def test_what_stands_behind_content_does_not_reset_the_connection(serve, eventually):
     def application(environ, start_response):
         start_response("200 OK", [])

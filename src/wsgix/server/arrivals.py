@@ -53,7 +53,6 @@ class Arrivals(Departures):
         self._listeners = {listener.socket.fileno(): (listener, template) for listener, template in templates}
         self._receivers: dict[Connection, ProxyHeaderReceiver] = {}
         self._accepting = True
-        self._stopping = False
         self._resume_accepting = self._next_warning = 0.0
         for fd in self._listeners:
             self._poller.register(fd, READ)

@@ -54,6 +54,7 @@ class Departures:
         # on another thread: what is polled must not have been closed.
         self._waiting_lock = Lock()
         self._ready: deque[Connection] = deque()
+        self._stopping = False
         self._now = self._idle_deadline = time.monotonic()
 
     # Polling
@@ -108,10 +109,14 @@ class Departures:
             connection.wait_for_next(self._idle_deadline, self._last_but_one)
             if connection.interest != READ:
                 self._want(connection, READ)
-        elif connection.unfinished or connection.inbox:
+        elif connection.unfinished or connection.inbox or self._may_send_more(connection):
             self._linger(connection)
         else:
             self._close(connection)
+
+    def _may_send_more(self, connection: Connection) -> bool:
+        """Tell whether the client, when it sent its request, could not know that no other may follow."""
+        return connection.reader.wish is KEEP and not self._stopping
 
     def _flushed(self, connection: Connection) -> bool:
         """Send what is left of the response; if some stays, wait for the client to take it."""
