@@ -389,6 +389,16 @@ def test_after_a_refusal_nothing_is_read():
     assert reader.read(b"", 0, {}) == BARE_LF
 
 
+def test_after_a_refusal_not_even_what_is_known_is_read():
+    known = KnownHeads()
+    for _ in range(2):
+        RequestReader(known=known).read(PLAIN, 0, TEMPLATE)
+    assert PLAIN in known
+    reader = RequestReader(known=known)
+    assert reader.read(b"\n" + PLAIN, 0, TEMPLATE) == BARE_LF
+    assert reader.read(PLAIN, 0, TEMPLATE) == BARE_LF
+
+
 def test_a_name_with_an_underscore_is_dropped_or_refused():
     head = GET + HOST + b"X_Y: 1\r\n\r\n"
     assert "HTTP_X_Y" not in read(head)

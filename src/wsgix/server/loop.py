@@ -9,7 +9,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from wsgix.core.exchange import Application, Environ
@@ -340,10 +339,9 @@ class Loop(Arrivals):
         return not self._connections or self._now >= self._stop_deadline
 
     def _begin_to_stop(self) -> None:
-        """Accept no more, and look once more whether a request has arrived anywhere."""
+        """Accept no more; the next poll tells whether a request has arrived anywhere."""
         self._stop_deadline = min(self._stop_deadline, self._now + self._settings.graceful_timeout)
         self._stop_accepting()
-        self._events = chain(self._events, [(fd, READ) for fd in self._connections])
         for connection in self._connections.values():
             connection.closing = True
 

@@ -208,7 +208,7 @@ class RequestReader:
                     return environ
         elif self._template is None and not start and len(buffer) <= _KNOWN_HEAD and type(buffer) is bytes:
             known = self._known.get(buffer)
-            if known is not None:
+            if known is not None and self._refusal is None:
                 self.line, variables, self.wish, self.is_usual = known
                 self.framing = NO_BODY
                 self.expects_continue = False
