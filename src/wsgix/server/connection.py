@@ -421,8 +421,7 @@ class Connection(Outgoing):
         self.template = self.environ = self._repeated_environ = {}
         self.reader = _NO_READER
         self.file_left = 0
-        if self._file >= 0:
-            self._close_file()
+        self._close_file()
         try:
             self.socket.close()
         except OSError:  # the descriptor is gone, whatever is reported

@@ -211,8 +211,7 @@ class Departures:
         self._close(connection)
 
     def _close(self, connection: Connection) -> None:
-        if connection.interest:
-            self._want(connection, 0)
+        self._want(connection, 0)
         self._connections.pop(connection.fd, None)
         connection.close()
 

@@ -242,26 +242,27 @@ class RequestReader:
             self.request = None
             self._template = template
             environ = self._publish(request_line, template | self._variables, end + 4)
-            self._make_known(bytes(buffer[start : end + 4]))
+            self._make_known(buffer, start)
             return environ
         environ = self._publish_merged(request_line, end + 4)
         if request_line[5] is None:
             self.request = bytes(buffer[start : end + 4])
         return environ
 
-    def _make_known(self, head: bytes) -> None:
-        """Have the head that was just read known to other connections, if it may be."""
+    def _make_known(self, buffer: bytes | bytearray, start: int) -> None:
+        """Have the head that was just read, at *start*, known to other connections, if it may be."""
         line = self.line
         if (
             self.framing == NO_BODY
             and not line.query
             and line.authority is None
             and self._variables.keys() <= IMPERSONAL_VARIABLES
-            and len(head) <= _KNOWN_HEAD
+            and self.end - start <= _KNOWN_HEAD
         ):
             if len(self._known) >= _KNOWN_HEADS:
                 self._known.clear()
             variables = self._publish(line, self._variables.copy(), self.end)
+            head = bytes(buffer[start : self.end])
             self._known[head] = KnownHead(line, variables, self.wish, self.is_usual)
 
     def _read_alike(self, buffer: bytes) -> Environ | None:
