@@ -81,6 +81,42 @@ def test_a_call_that_blocks_does_not_stop_others(serve, gate, eventually):
     assert slow.response().content == b"done"
 
 
+class Alarm:
+    """The watchdog's semaphore, whose first `release` lets the watchdog look around before it returns."""
+
+    def __init__(self, eventually):
+        self._inner = threading.Semaphore(0)
+        self._eventually = eventually
+        self._waits = 0
+        self._is_first = True
+
+    def acquire(self, timeout=None):
+        self._waits += 1
+        return self._inner.acquire(timeout=timeout)
+
+    def release(self):
+        waits = self._waits
+        self._inner.release()
+        if self._is_first:
+            self._is_first = False
+            self._eventually(lambda: self._waits > waits)
+
+
+def test_a_watchdog_that_is_quicker_than_the_call_that_woke_it_watches_it(serve, gate, eventually):
+    site = serve(gate)
+    scheduler = site.loop.scheduler
+    eventually(lambda: not scheduler._watching)
+    before, scheduler._alarm = scheduler._alarm, Alarm(eventually)
+    before.release()
+    eventually(lambda: scheduler._alarm._waits == 1)
+    slow = site.dial()
+    send(slow)
+    eventually(lambda: gate.inside == 1)
+    assert site.get("/fast").content == b"done"
+    gate.open.set()
+    assert slow.response().content == b"done"
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 def test_never_more_than_the_allowed_number_are_inside_and_all_are_served(serve, gate, threads, eventually):
     site = serve(gate, threads=threads)

@@ -118,10 +118,11 @@ class Scheduler:
             self._run_on_thread(connection)
             return None
         self._calls += 1
+        # First the claim: who watches looks at it before going to sleep, and then sees it, or is woken here.
+        member.claim.append(connection)
         if not self._watching:
             self._watching = True
             self._alarm.release()
-        member.claim.append(connection)
         outcome = self._room.respond(connection)
         try:
             member.claim.pop()
@@ -332,7 +333,7 @@ class Scheduler:
                 # Nobody is inside an application: sleep until the next call. The leader may have begun one
                 # since, without seeing that nobody watches: look again.
                 self._watching = False
-                if self._calls == self._calls_seen:
+                if self._calls == self._calls_seen and not self._leader.claim:
                     self._alarm.acquire()
                 self._watching = True
             else:
