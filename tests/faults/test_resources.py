@@ -49,6 +49,25 @@ def test_f20_a_client_that_sends_on_for_a_while_is_not_reset(serve, framing):
             client.close()
 
 
+def test_f21_content_does_not_cost_new_memory_each_time(serve):
+    content = b"0123456789abcdef" * 4096
+    request = b"POST /digest HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(content)
+    with serve() as site:
+        client = site.dial()
+
+        def upload(times):
+            before = site.vitals.page_faults()
+            for _ in range(times):
+                client.send(request)
+                client.send(content)
+                assert client.response().content.startswith(b"65536 ")
+            return site.vitals.page_faults() - before
+
+        upload(20)
+        # The pages of one are 16.
+        assert upload(100) < 400
+
+
 def test_f21_a_large_upload_does_not_stay_in_memory(serve):
     size, block = 128 * MEBIBYTE, b"0123456789abcdef" * 4096
     with serve() as site:

@@ -59,6 +59,11 @@ class Vitals:
         """Most bytes of memory since `forget_peak`."""
         return self._status("VmHWM") * 1024
 
+    def page_faults(self):
+        """How often the kernel had to give a page of memory that it had at hand."""
+        fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
+        return int(fields[7])  # minflt, the tenth of all
+
     def forget_peak(self):
         """Let the peak be what is resident now."""
         (self._proc / "clear_refs").write_text("5")
