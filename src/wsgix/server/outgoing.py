@@ -7,8 +7,6 @@ socket does not take is kept, and the loop is told of it.
 import contextlib
 import os
 import socket
-from collections import deque
-from itertools import islice
 from threading import Lock
 from typing import Final
 
@@ -21,8 +19,8 @@ TOGETHER: Final = 65536
 
 _EMPTY: Final = memoryview(b"")
 """Stands where nothing is kept."""
-_NOTHING: Final[deque[bytes]] = deque(maxlen=0)
-"""Stands where nothing is gathered."""
+_NOTHING: Final[list[bytes]] = []
+"""Stands where nothing is gathered; never added to."""
 _NO_LOCK: Final = contextlib.nullcontext()
 """Stands where no other thread sends."""
 
@@ -65,7 +63,7 @@ class Outgoing:
         self.file_left = 0
         self.lost: OSError | None = None
         self._stalled: Lock | None = None
-        self._gathered: deque[bytes] = _NOTHING
+        self._gathered = _NOTHING
         self._file = -1
 
     def _end_response(self) -> None:
@@ -106,7 +104,7 @@ class Outgoing:
             self._keep(data)
         self._common.on_stall(self)
 
-    def gather(self, chunked: bool) -> "deque[bytes]":
+    def gather(self, chunked: bool) -> list[bytes]:
         """Return where blocks may be put that are to leave together, while `is_inline`, until `push`.
 
         Blocks wait here only while the application runs on the leader and produces the next ones quickly. If
@@ -119,7 +117,7 @@ class Outgoing:
         """
         self.is_simple = False
         self._gathers_chunks = chunked
-        self._gathered = deque()
+        self._gathered = []
         if self._stalled is None:
             self._stalled = Lock()
             self._common.on_stall(self)
@@ -160,7 +158,9 @@ class Outgoing:
     def _take_gathered(self) -> list[bytes]:
         """Take what was gathered; only what is there now, as the application may be adding to it."""
         gathered = self._gathered
-        blocks = [*islice(iter(gathered.popleft, None), len(gathered))]
+        size = len(gathered)
+        blocks = gathered[:size]
+        del gathered[:size]
         if self._gathers_chunks:
             size = sum(map(len, blocks))
             # An empty chunk would end the content.
