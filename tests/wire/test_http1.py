@@ -4,12 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.wire.heads import FIELDS, GET, HOST, PLAIN, TEMPLATE, known_reader, read
 from wsgix.core.framing import CHUNKED, CLOSE, KEEP, NO_BODY
 from wsgix.facts.refusals import (
-    BAD_CODING,
-    BAD_FIELD_VALUE,
-    BAD_HOST,
-    BAD_PATH,
     BARE_LF,
     BODY_TOO_LARGE,
     EMPTY_LINES,
@@ -20,25 +17,15 @@ from wsgix.facts.refusals import (
     NO_HOST,
     REPEATED_FIELD,
     UNDERSCORE,
-    UNKNOWN_EXPECTATION,
 )
-from wsgix.wire import http1
+from wsgix.wire import http1, http1_section
 from wsgix.wire.http1 import NEED_MORE, KnownHeads, RequestReader
 from wsgix.wire.limits import Limits
-
-GET = b"GET / HTTP/1.1\r\n"
-HOST = b"Host: a\r\n"
-PLAIN = GET + HOST + b"\r\n"
-TEMPLATE = {"SCRIPT_NAME": "/s", "wsgi.version": (1, 0)}
 
 
 @pytest.fixture(autouse=True)
 def no_names_known():
-    http1._keys.clear()
-
-
-def read(raw, **limits):
-    return RequestReader(Limits(**limits)).read(raw, 0, TEMPLATE)
+    http1_section._keys.clear()
 
 
 def test_a_head_gives_the_template_with_the_requests_variables_over_it():
@@ -61,6 +48,14 @@ def test_a_head_gives_the_template_with_the_requests_variables_over_it():
     }
     assert (reader.framing, reader.wish, reader.expects_continue) == (7, KEEP, False)
     assert TEMPLATE == {"SCRIPT_NAME": "/s", "wsgi.version": (1, 0)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "refusal"),
+    [(HOST + HOST, REPEATED_FIELD), (b"X: 1\r\n", NO_HOST), (HOST + b"X\r\n", NO_COLON)],
+)
+def test_fields_are_judged_one_by_one_and_together(fields, refusal):
+    assert read(GET + fields + b"\r\n") == refusal
 
 
 def test_the_attributes_say_what_follows_from_the_fields():
@@ -108,46 +103,6 @@ def test_no_byte_is_searched_twice_for_the_end_of_a_line():
         assert reader.read(buffer, 0, {}) is NEED_MORE
     # Each byte once for the line end and, with the three before it, for the end of the head.
     assert Counting.searched <= 6 * len(buffer)
-
-
-def known_reader(raw):
-    reader = RequestReader()
-    assert isinstance(reader.read(raw, 0, TEMPLATE), dict)
-    return reader
-
-
-FIELDS = b"Host: a\r\nX-Y: 1\r\nConnection: keep-alive\r\n"
-
-
-def test_names_seen_once_take_the_short_cut_and_give_the_same(monkeypatch):
-    head = GET + FIELDS + b"\r\n"
-    walked = read(head)
-    monkeypatch.delattr(RequestReader, "_walk")
-    assert read(head) == walked
-    assert list(read(head)) == list(walked)
-
-
-def test_the_header_section_of_the_last_request_is_remembered_on_its_connection(monkeypatch):
-    reader = known_reader(GET + FIELDS + b"\r\n")
-    monkeypatch.delattr(RequestReader, "_walk")
-    monkeypatch.delattr(RequestReader, "_read_block")
-    for path in (b"/b", b"/c?d"):
-        environ = reader.read(b"PUT " + path + b" HTTP/1.1\r\n" + FIELDS + b"\r\n", 0, TEMPLATE)
-        assert environ["RAW_URI"] == path.decode()
-        assert environ["HTTP_X_Y"] == "1"
-        assert environ["SCRIPT_NAME"] == "/s"
-
-
-def test_only_the_lines_that_differ_from_the_last_request_are_read(monkeypatch):
-    reader = known_reader(GET + FIELDS + b"\r\n")
-    monkeypatch.delattr(RequestReader, "_walk")
-    monkeypatch.delattr(RequestReader, "_read_block")
-    for value in (b"2", b"2", b"\xa0 a\tb", b"", b"4"):
-        head = GET + FIELDS.replace(b"X-Y: 1", b"X-Y: \t" + value + b" ") + b"\r\n"
-        environ = reader.read(head, 0, TEMPLATE)
-        assert environ["HTTP_X_Y"] == value.decode("latin-1")
-        assert (environ["HTTP_HOST"], environ["SCRIPT_NAME"]) == ("a", "/s")
-        assert reader.read(head, 0, TEMPLATE) == environ
 
 
 def test_pipelined_requests_like_the_last_one_are_read_one_by_one():
@@ -267,47 +222,6 @@ def test_a_request_that_is_unlike_the_last_one_is_read_on_its_own():
         assert reader.read(head, 0, TEMPLATE) == read(head)
 
 
-def test_what_follows_from_a_line_that_differs_is_decided_anew():
-    section = b"Host: a\r\nContent-Length: %d\r\nConnection: %b\r\n\r\n"
-    reader = known_reader(b"POST / HTTP/1.1\r\n" + section % (3, b"close"))
-    for length, connection, wish in (
-        (3, b"keep-alive", KEEP),
-        (5, b"keep-alive", KEEP),
-        (7, b"close", CLOSE),
-    ):
-        environ = reader.read(b"POST / HTTP/1.1\r\n" + section % (length, connection), 0, TEMPLATE)
-        assert (reader.framing, reader.wish) == (length, wish)
-        assert environ["CONTENT_LENGTH"] == str(length)
-
-
-@pytest.mark.parametrize(
-    ("line", "refusal"),
-    [
-        (b"X-Y 2", NO_COLON),
-        (b"X-Y", NO_COLON),
-        (b"X-Y: \x01", BAD_FIELD_VALUE),
-        (b"X-Y: 2\rZ: 3", BAD_FIELD_VALUE),
-        (b"X-Y: 2\nZ: 3", BARE_LF),
-        (b"Host: b", REPEATED_FIELD),
-    ],
-)
-def test_a_fault_in_a_line_that_differs_is_found(line, refusal):
-    reader = known_reader(GET + FIELDS + b"\r\n")
-    assert reader.read(GET + FIELDS.replace(b"X-Y: 1", line) + b"\r\n", 0, TEMPLATE) == refusal
-
-
-def test_a_host_that_differs_and_is_none_is_refused():
-    reader = known_reader(GET + FIELDS + b"\r\n")
-    assert reader.read(GET + FIELDS.replace(b"Host: a", b"Host: a b") + b"\r\n", 0, TEMPLATE) == BAD_HOST
-
-
-def test_a_section_with_other_names_is_read_on_its_own():
-    reader = known_reader(GET + FIELDS + b"\r\n")
-    for fields in (FIELDS.replace(b"X-Y", b"X-Z"), FIELDS + b"New: 1\r\n", FIELDS):
-        head = GET + fields + b"\r\n"
-        assert reader.read(head, 0, TEMPLATE) == read(head)
-
-
 def test_what_an_application_does_to_its_environ_is_not_remembered():
     reader = known_reader(GET + FIELDS + b"\r\n")
     for _ in range(3):
@@ -321,18 +235,6 @@ def test_a_remembered_section_is_laid_over_the_template_of_the_call():
     reader = known_reader(GET + FIELDS + b"\r\n")
     for name in ("/one", "/two", "/two"):
         assert reader.read(GET + FIELDS + b"\r\n", 0, {"SCRIPT_NAME": name})["SCRIPT_NAME"] == name
-
-
-def test_a_remembered_section_does_not_stand_for_another_version():
-    reader = known_reader(b"GET / HTTP/1.0\r\n\r\n")
-    assert reader.read(b"GET / HTTP/1.1\r\n\r\n", 0, TEMPLATE) == NO_HOST
-
-
-def test_a_remembered_section_keeps_framing_and_wish():
-    section = b"Host: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\n"
-    reader = known_reader(b"POST / HTTP/1.1\r\n" + section)
-    reader.read(b"POST /b HTTP/1.1\r\n" + section, 0, TEMPLATE)
-    assert (reader.framing, reader.wish) == (3, CLOSE)
 
 
 def test_a_reader_that_forgets_reads_again():
@@ -353,33 +255,6 @@ def test_the_scheme_of_an_absolute_form_must_be_the_connections():
     head = b"GET https://a/ HTTP/1.1\r\n" + HOST + b"\r\n"
     assert RequestReader(scheme="https").read(head, 0, {})["PATH_INFO"] == "/"
     assert RequestReader().read(head, 0, {}) == MISDIRECTED
-
-
-def test_unusual_heads_are_read_though_their_names_are_known():
-    known_reader(GET + HOST + b"X: 1\r\nY: 2\r\nCookie: a\r\n\r\n")
-    assert read(GET + HOST + b"X: 1\r\nX: 2\r\n\r\n")["HTTP_X"] == "1,2"
-    assert read(GET + HOST + b"Cookie: a\r\nCookie: b\r\n\r\n")["HTTP_COOKIE"] == "a; b"
-    assert read(GET + HOST + b"Proxy: e\r\nX: 1\r\n\r\n")["HTTP_X"] == "1"
-    assert "HTTP_PROXY" not in read(GET + HOST + b"Proxy: e\r\n\r\n")
-
-
-@pytest.mark.parametrize(
-    ("head", "refusal"),
-    [
-        (GET + HOST + b"X\r\n\r\n", NO_COLON),
-        (GET + HOST + b"X: \x01\r\n\r\n", BAD_FIELD_VALUE),
-        (GET + HOST + b"X: 1\nY: 2\r\n\r\n", BARE_LF),
-        (GET + HOST + HOST + b"\r\n", REPEATED_FIELD),
-        (GET + b"Host: a b\r\n\r\n", BAD_HOST),
-        (GET + HOST + b"Transfer-Encoding: ,chunked\r\n\r\n", BAD_CODING),
-        (GET + HOST + b"Expect: x\r\n\r\n", UNKNOWN_EXPECTATION),
-        (b"GET /{ HTTP/1.1\r\n" + HOST + b"\r\n", BAD_PATH),
-        (b"\n" + PLAIN, BARE_LF),
-    ],
-)
-def test_a_fault_is_found_though_all_names_are_known(head, refusal):
-    known_reader(GET + HOST + b"X: 1\r\nY: 2\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
-    assert read(head) == refusal
 
 
 def test_after_a_refusal_nothing_is_read():
@@ -440,16 +315,6 @@ def test_empty_lines_before_a_request_are_counted_for_each_request():
 )
 def test_a_line_that_never_ends_is_refused_once_it_is_too_long(raw, refusal):
     assert read(raw) == refusal
-
-
-def test_the_names_known_to_all_connections_are_bounded():
-    for number in range(http1._KEYS_SIZE // 50 + 1):
-        fields = b"".join(b"X-%d-%d: v\r\n" % (number, n) for n in range(50))
-        assert isinstance(read(GET + HOST + fields + b"\r\n"), dict)
-    assert len(http1._keys) <= http1._KEYS_SIZE
-    http1._keys.clear()
-    assert isinstance(read(GET + HOST + b"X" * 100 + b": v\r\n\r\n"), dict)
-    assert list(http1._keys) == ["Host"]
 
 
 def test_a_large_head_is_not_remembered():

@@ -5,36 +5,25 @@ what has arrived, and it answers with the variables, `NEED_MORE` or a refusal. `
 
 A head is read in one of two ways. `_walk` judges line by line and is the definition: its verdict depends on
 the bytes alone, never on how they were cut. `read` first tries a short cut, for a head that is whole, small
-and made of field names seen before; whatever is unusual in it falls through to `_walk`.
+and made of field names seen before (`http1_section`); whatever is unusual in it falls through to `_walk`.
 """
 
 import enum
-from functools import lru_cache
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-from wsgix.core.framing import HTTP_1_0, NO_BODY, Outcome, expects_continue, keep_alive, request_framing
+from wsgix.core.framing import HTTP_1_0, NO_BODY, Outcome
 from wsgix.facts.names import IMPERSONAL_VARIABLES
 from wsgix.facts.refusals import (
     BARE_LF,
-    BODY_TOO_LARGE,
     EMPTY_LINES,
     FIELDS_TOO_LARGE,
     LINE_TOO_LONG,
     Refusal,
 )
-from wsgix.wire.fields import (
-    FORBIDDEN_BYTES,
-    Pair,
-    cgi_key,
-    cgi_variables,
-    check_host,
-    has_forbidden,
-    parse_field_line,
-)
+from wsgix.wire.fields import Pair, cgi_variables, parse_field_line
+from wsgix.wire.http1_section import Environ, SectionReader, learn_names
 from wsgix.wire.limits import DEFAULT_LIMITS, Limits
 from wsgix.wire.target import RequestLine, known_lines, parse_request_line
-
-Environ: TypeAlias = dict[str, Any]
 
 
 class Step(enum.Enum):
@@ -52,19 +41,6 @@ Head: TypeAlias = Environ | Refusal | Literal[Step.NEED_MORE]
 
 _KNOWN_HEADS: Final = 256
 _KNOWN_HEAD: Final = 1024
-_KEYS_SIZE: Final = 1024
-_KEY_LENGTH: Final = 64
-
-_keys: Final[dict[str, str]] = {}
-"""Field name, in the case received, to CGI variable, for all connections. Dropped names are never in it."""
-
-_DECISIVE: Final = frozenset(
-    {"HTTP_HOST", "CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_CONNECTION"}
-)
-"""The variables from which `_settle` decides: if one of them changes, it must decide anew."""
-
-# Few versions and options make up nearly all traffic.
-_keep_alive: Final = lru_cache(64)(keep_alive)
 
 
 class KnownHead(NamedTuple):
@@ -91,33 +67,25 @@ class KnownHeads(dict[bytes, KnownHead]):
         self.small = min(limits.request_line, limits.field, limits.head - 4)
 
 
-class RequestReader:
+class RequestReader(SectionReader):
     """Reads the request heads of one connection, one after the other.
 
-    After a head was read the attributes describe the request, until the next call of `read`:
+    After a head was read these attributes, and those of `SectionReader`, describe the request, until the next
+    call of `read`:
 
     Attributes:
         line: the request line.
-        framing: of the content: `NO_BODY`, its length in bytes, or `CHUNKED`.
-        wish: `KEEP` or `CLOSE`, as the client wants it.
-        expects_continue: whether the client waits for 100 (Continue) before it sends its content.
         is_usual: whether there is nothing that the response must heed: it is not HEAD, nor HTTP/1.0. Whoever
             knows of something else may say so.
         end: where the head ends in the buffer; content or the next request begins there.
         request: the bytes of the head, if for the same template they would be read as they were, all
-            attributes included; else None.
-        merged: what `read` returns a copy of then.
+            attributes included; else None. What `read` returns then is a copy of `merged`.
     """
 
     __slots__ = (
-        "_block",
-        "_block_version",
         "_empty_lines",
         "_head",
-        "_is_merged",
         "_known",
-        "_limits",
-        "_lines",
         "_pairs",
         "_position",
         "_refusal",
@@ -125,22 +93,13 @@ class RequestReader:
         "_scheme",
         "_searched",
         "_small",
-        "_template",
-        "_variables",
         "end",
-        "expects_continue",
-        "framing",
         "is_usual",
         "line",
-        "merged",
         "request",
-        "wish",
     )
 
     line: RequestLine
-    framing: int
-    wish: Outcome
-    expects_continue: bool
     is_usual: bool
     end: int
 
@@ -150,24 +109,18 @@ class RequestReader:
         """Take the limits, the scheme that the connection serves, "http" or "https", and what is known."""
         if known is None:
             known = KnownHeads(limits)
-        self._limits = limits
+        SectionReader.__init__(self, limits)
         self._scheme = scheme
         self._known = known
         self._small = known.small
         self._refusal: Refusal | None = None
         self._searched = 0
-        self.forget()
+        self.request: bytes | None = None
 
     def forget(self) -> None:
         """Drop what is remembered of the last head."""
-        # The header section of the last request, byte for byte and line by line, and what came of it:
-        # browsers and proxies send nearly the same fields each time. Secrets stay with their connection.
-        self._block: bytes | None = None
-        self._lines: list[str] = []
-        self._template: Environ | None = None
-        self._is_merged = False
-        self.merged: Environ = {}
-        self.request: bytes | None = None
+        SectionReader.forget(self)
+        self.request = None
 
     def _restart(self) -> None:
         """Begin to walk; `_searched` is 0 until something was found."""
@@ -234,6 +187,7 @@ class RequestReader:
         version = request_line[4]
         if (
             (block != self._block or version != self._block_version)
+            and not self._fit(block, version)
             and not self._reread(block, version)
             and not self._read_block(block, version)
         ):
@@ -280,7 +234,11 @@ class RequestReader:
             return None
         version = request_line[4]
         block = buffer[line_end + 2 : -2]
-        if (block != self._block or version != self._block_version) and not self._reread(block, version):
+        if (
+            (block != self._block or version != self._block_version)
+            and not self._fit(block, version)
+            and not self._reread(block, version)
+        ):
             return None
         environ = self._publish_merged(request_line, len(buffer))
         if request_line[5] is None:
@@ -302,73 +260,6 @@ class RequestReader:
             self._is_merged = False
             return merged
         return merged.copy()
-
-    def _reread(self, block: bytes, version: str) -> bool:
-        """Read the field lines that differ from those of the last request; False if it is not so like it.
-
-        There must be as many lines as before, for the same variables in the same order. What an unchanged
-        line says was found to be in order then, and still stands.
-        """
-        before = self._lines
-        if not before or version != self._block_version:
-            return False
-        lines = block.decode("latin-1").split("\r\n")
-        if len(lines) != len(before):
-            return False
-        # From here on nothing stands unless all of it does.
-        self._block = None
-        self._lines = []
-        variables = self._variables
-        merged = self.merged
-        is_settled = True
-        keys = _keys
-        # Each line has a variable of its own, so that they stand in the same order.
-        for line, last, key in zip(lines, before, variables, strict=False):
-            if line == last:
-                continue
-            name, colon, value = line.partition(":")
-            if not colon or keys.get(name) != key:
-                return False
-            value = value.strip(" \t")
-            # "Field values containing CR, LF, or NUL characters are invalid and dangerous" (RFC 9110, 5.5)
-            if not (value.isascii() and value.isprintable()) and has_forbidden(value):
-                return False
-            variables[key] = merged[key] = value
-            if key in _DECISIVE:
-                is_settled = False
-        if not is_settled:
-            self._is_merged = False
-            if self._settle(version, variables) is not None:
-                return False
-        self._lines = lines
-        self._block = block
-        return True
-
-    def _read_block(self, block: bytes, version: str) -> bool:
-        """Read field lines that are in order and whose names are known; False leaves them to `_walk`."""
-        lines = block.decode("latin-1").split("\r\n")
-        count = len(lines) - 1
-        # All controls but HTAB are forbidden, so that only the CR LF of each line may be found.
-        if (
-            count > self._limits.fields
-            or len(block) - len(block.translate(None, FORBIDDEN_BYTES)) != 2 * count
-        ):
-            return False
-        keys = _keys
-        variables = {}
-        try:
-            for line in lines[:-1]:
-                name, colon, value = line.partition(":")
-                if not colon:
-                    return False
-                variables[keys[name]] = value.strip(" \t")
-        except KeyError:
-            return False
-        # A repeated field leaves fewer variables than lines.
-        if len(variables) != count or self._settle(version, variables) is not None:
-            return False
-        self._remember(block, lines, version, variables)
-        return True
 
     def _walk(self, buffer: bytes | bytearray, start: int, template: Environ) -> Head:
         """Go on line by line from where the last call stopped: sizes first, then syntax."""
@@ -442,48 +333,12 @@ class RequestReader:
             block = bytes(buffer[fields : end - 2])
             lines = block.decode("latin-1").split("\r\n")
             # Where each line has a variable of its own, the next section may be read line by line beside it.
+            self.request = None
             self._remember(block, lines if len(variables) == len(lines) - 1 else [], line.version, variables)
         else:
             self.forget()
-        for name, _ in self._pairs:
-            key = cgi_key(name)
-            if key is not None and len(name) <= _KEY_LENGTH:
-                if len(_keys) >= _KEYS_SIZE:
-                    _keys.clear()
-                _keys[name] = key
+        learn_names(self._pairs)
         return self._publish(line, template | variables, end)
-
-    def _settle(self, version: str, variables: dict[str, str]) -> Refusal | None:
-        """Decide what follows from the fields together: framing, wish and expectation."""
-        refusal = check_host(version, variables.get("HTTP_HOST"))
-        if refusal is not None:
-            return refusal
-        length = variables.get("CONTENT_LENGTH")
-        framing = request_framing(version, length, variables.get("HTTP_TRANSFER_ENCODING"))
-        if isinstance(framing, Refusal):
-            return framing
-        if framing > self._limits.body:
-            return BODY_TOO_LARGE
-        if length is not None:
-            # Leading zeros are grammatical; an application may read them as octal.
-            variables["CONTENT_LENGTH"] = str(framing)
-        expectation = variables.get("HTTP_EXPECT")
-        expected = expectation is not None and expects_continue(version, expectation)
-        if isinstance(expected, Refusal):
-            return expected
-        self.framing = framing
-        self.wish = _keep_alive(version, variables.get("HTTP_CONNECTION"))
-        # Without content there is nothing to wait for (RFC 9110, 10.1.1).
-        self.expects_continue = expected and framing != NO_BODY
-        return None
-
-    def _remember(self, block: bytes, lines: list[str], version: str, variables: dict[str, str]) -> None:
-        self._block = block
-        self._block_version = version
-        self._lines = lines
-        self._variables = variables
-        self._is_merged = False
-        self._template = self.request = None
 
     def _publish(self, line: RequestLine, environ: Environ, end: int) -> Environ:
         method, path, query, target, version, authority = line
