@@ -53,6 +53,8 @@ def test_an_application_that_is_stuck_is_answered_for_and_interrupted(serve, stu
     assert client.ended
     eventually(lambda: stuck.seen)
     assert site.get("/").content == b"fast"
+    # The client is told first, and then the log.
+    eventually(lambda: [record for record in caplog.records if "ran for more than" in record.getMessage()])
     (record,) = [record for record in caplog.records if "ran for more than" in record.message]
     assert ", in application\n" in record.message  # the stack of the stuck thread
     assert "/stuck" in record.message
