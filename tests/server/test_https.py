@@ -1,6 +1,7 @@
 """The server over TLS, with curl and Python's client: requests, ends, slow and wrong beginnings."""
 
 import contextlib
+import errno
 import hashlib
 import shutil
 import socket
@@ -192,6 +193,29 @@ def test_a_refusal_reaches_the_client_with_close_notify(site):
     with site().dial() as connected:
         connected.sendall(b"GET /\x01 HTTP/1.1\r\n\r\n" + b"x" * 100_000)
         assert rest(connected).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        b"GARBAGE\r\n\r\n",
+    ],
+)
+def test_the_end_waits_for_a_client_that_does_not_take_it_yet(serve, site, faults, raw):
+    """Whatever the socket does not take at first: a part of the handshake, the response, close_notify."""
+    struck = 0
+    for position in range(1, 9):
+        fault = faults("send", position, errno.EAGAIN)
+        with site().dial() as connected:
+            connected.sendall(raw)
+            assert rest(connected).startswith(b"HTTP/1.1 ")
+        serve.stop()
+        if not fault.struck:
+            break
+        struck += 1
+    assert 3 <= struck < 8
 
 
 def test_a_response_cut_short_is_not_followed_by_close_notify(site):

@@ -430,6 +430,25 @@ def test_what_was_cut_short_is_not_followed_by_close_notify(pair):
         receive_all(client)
 
 
+def test_close_notify_can_be_waited_for(pair):
+    server, client = pair()
+    with pytest.raises(BlockingIOError):
+        send_for_ever(server, b"x" * (1 << 20))
+    assert not server.notify()
+    client.settimeout(20)
+    while not server.notify():
+        assert client.recv(65536)
+    assert server.notify()
+    server.close()
+    receive_all(client)
+
+
+def test_a_client_that_is_gone_waits_for_no_close_notify(pair):
+    server, client = pair()
+    client.close()
+    assert server.notify()
+
+
 def receive_all(client):
     while client.recv(65536):
         pass

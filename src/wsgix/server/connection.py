@@ -405,6 +405,13 @@ class Connection(Outgoing):
             self.closing = True
         self.phase = HEAD
 
+    def say_end(self) -> bool:
+        """Tell the client that nothing more is to come, where TLS has a word for it.
+
+        Returns whether that has left; else call it again once the client takes more.
+        """
+        return self.is_plain or self.socket.notify()  # type: ignore[attr-defined]  # begin_tls put it there
+
     def _early_hints(self, headers: list[tuple[str, str]]) -> None:
         """Send 103 (Early Hints) before the response (RFC 8297): `wsgi.early_hints`.
 

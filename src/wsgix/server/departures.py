@@ -95,10 +95,7 @@ class Departures:
         except OSError:
             self._close(connection)
             return
-        connection.end_request()
-        connection.outcome = CLOSE
-        connection.unfinished = True
-        self._after_response(connection)
+        self._leave(connection)
 
     def _after_response(self, connection: Connection) -> None:
         if (connection.outbox or connection.file_left) and not self._flushed(connection):
@@ -109,6 +106,8 @@ class Departures:
             connection.wait_for_next(self._idle_deadline, self._last_but_one)
             if connection.interest != READ:
                 self._want(connection, READ)
+        elif not connection.say_end():
+            self._wait_for_client(connection)
         elif connection.unfinished or connection.inbox or self._may_send_more(connection):
             self._linger(connection)
         else:
@@ -126,10 +125,14 @@ class Departures:
         except OSError:
             self._close(connection)
             return False
+        self._wait_for_client(connection)
+        return False
+
+    def _wait_for_client(self, connection: Connection) -> None:
+        """Wait until the client takes more."""
         connection.phase = FLUSH
         connection.deadline = self._now + self._settings.write_timeout
         self._want(connection, WRITE)
-        return False
 
     def _flush_meanwhile(self, connection: Connection) -> None:
         """Send more of a response that another thread is producing."""
@@ -149,9 +152,7 @@ class Departures:
         """Read through content that the application left, if that is worth it, to the next request."""
         streamed = connection.streamed
         if connection.outcome is CLOSE or streamed is None or streamed.awaits_continue:
-            connection.end_request()
-            connection.outcome = CLOSE
-            self._linger(connection)
+            self._leave(connection)
             return
         connection.phase = SKIP
         connection.deadline = self._now + SKIP_SECONDS
@@ -167,8 +168,14 @@ class Departures:
             if connection.phase is HEAD and connection.inbox:
                 self._postpone(connection)
         elif step is not NEED_MORE or connection.skipped > SKIP_BYTES:
-            connection.end_request()
-            self._linger(connection)
+            self._leave(connection)
+
+    def _leave(self, connection: Connection) -> None:
+        """Read no more of the request at hand, of which more may come."""
+        connection.end_request()
+        connection.outcome = CLOSE
+        connection.unfinished = True
+        self._after_response(connection)
 
     # The end of a connection
 

@@ -296,7 +296,12 @@ class Loop(Arrivals):
         if outcome is ABORT or connection.lost is not None:
             self._abort(connection, connection.reader.line.version)
             return
-        if outcome is CLOSE and connection.is_clear and not self._may_send_more(connection):
+        if (
+            outcome is CLOSE
+            and connection.is_clear
+            and connection.is_plain
+            and not self._may_send_more(connection)
+        ):
             self._close(connection)
             return
         connection.outcome = outcome

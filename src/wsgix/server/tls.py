@@ -250,29 +250,37 @@ class TLSSocket:
         if how == socket.SHUT_RDWR:
             self._established = False
         elif how == socket.SHUT_WR:
-            self._notify()
+            self._notify_at_best()
         self.raw.shutdown(how)
 
     def close(self) -> None:
         """Close the raw socket, after close_notify if all that was to be sent has left."""
-        self._notify()
+        self._notify_at_best()
         self.raw.close()
 
-    def _notify(self) -> None:
-        """Send close_notify, once and at best.
+    def notify(self) -> bool:
+        """Send close_notify behind what was sent so far; False if the client has yet to take some of it.
 
         "Servers MUST attempt to initiate an exchange of closure alerts with the client before closing the
-        connection", and need not await the answer (RFC 9112, 9.8). If something has not left, the client must
-        not take what it got for the whole: then there is no close_notify.
+        connection", and need not await the answer (RFC 9112, 9.8). Call it again once the socket is writable.
         """
-        with self._lock:
-            if not self._established or self._unsent:
-                return
-            self._established = False
-            with contextlib.suppress(OSError):  # of which the wish to read the answer is one
-                self._ssl.unwrap()
-            with contextlib.suppress(OSError):
-                self._flush()
+        with self._lock, contextlib.suppress(OSError):  # a client that is gone takes nothing more
+            if not self._flush():
+                return False
+            if self._established:
+                self._established = False
+                with contextlib.suppress(OSError):  # of which the wish to read the answer is one
+                    self._ssl.unwrap()
+                return self._flush()
+        return True
+
+    def _notify_at_best(self) -> None:
+        """Send close_notify if that is possible at once.
+
+        If something has not left, the client must not take what it got for the whole: then there is none.
+        """
+        if not self._unsent:
+            self.notify()
 
     # As the raw socket
 
