@@ -1,8 +1,8 @@
 """Measures wsgix beside other WSGI servers: `make bench`, or `python bench/servers.py [--only W,...]`.
 
 It installs the servers into an environment of their own, and runs server and load generator on different
-CPUs. Results are kept in `bench/results`; those of a run of everything are written into docs/performance.md.
-`--report FILE` writes that page from kept results.
+CPUs. Results are kept in `bench/results`; those of a run of everything, on the interpreter that is chosen
+without `--python`, are written into docs/performance.md. `--report FILE` writes that page from kept results.
 """
 
 import argparse
@@ -48,6 +48,13 @@ def main() -> int:
     parser.add_argument("--peers", type=names(peers), metavar="P,...", help=f"of: {', '.join(peers)}")
     parser.add_argument("--seconds", type=int, default=2, help="of each round (default: 2)")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts (default: 3)")
+    parser.add_argument(
+        "--python",
+        choices=environment.VERSIONS,
+        metavar="VERSION",
+        help=f"the interpreter of all servers, of: {', '.join(environment.VERSIONS)} "
+        "(default: the first of them on which all servers can be installed)",
+    )
     parser.add_argument("--reinstall", action="store_true", help="install the servers again, at their newest")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the page from kept results only")
     options = parser.parse_args()
@@ -62,7 +69,7 @@ def main() -> int:
         print(f"bench: {fault}", file=sys.stderr)
         return 1
     print(page.targets_as_text(targets.read_all(found)))
-    if options.only is None and options.peers is None:
+    if options.only is None and options.peers is None and options.python is None:
         publish(found)
     return 0
 
@@ -70,7 +77,8 @@ def main() -> int:
 def run(options: argparse.Namespace, kept: Path) -> results.Results:
     """Prepare everything, measure what the options ask for, and keep what is found in *kept* as it comes."""
     environment.install_debian_packages(say)
-    servers = environment.prepare(say, options.reinstall)
+    versions = environment.VERSIONS if options.python is None else (options.python,)
+    servers = environment.prepare(say, options.reinstall, versions)
     server_cpu, *other_cpus = sorted(os.sched_getaffinity(0))
     if not other_cpus:
         say("only one CPU: server and load generator share it, and the numbers mean little")

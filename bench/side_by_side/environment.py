@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -81,14 +81,19 @@ def _missing_packages() -> list[str]:
     return missing if any(header.exists() for header in LIBEV) else [*missing, "libev-dev"]
 
 
-def prepare(say: Callable[[str], object], again: bool = False) -> Environment:
+def prepare(
+    say: Callable[[str], object], again: bool = False, versions: Sequence[str] = VERSIONS
+) -> Environment:
     """Make the environment of the servers; unless *again*, use the one of an earlier run.
+
+    It is for the first of *versions* on which all of them can be installed, or else for the one on which most
+    can.
 
     Raises:
         SetupError: there is no interpreter to use, or the frameworks cannot be installed.
     """
     candidates = []
-    for version in VERSIONS:
+    for version in versions:
         interpreter = _interpreter(version)
         if interpreter is None:
             continue
@@ -99,7 +104,7 @@ def prepare(say: Callable[[str], object], again: bool = False) -> Environment:
             say(f"CPython {version}: {name} is not there: {reason}")
         candidates.append(environment)
     if not candidates:
-        raise SetupError(f"no CPython of {', '.join(VERSIONS)} was found")
+        raise SetupError(f"no CPython of {', '.join(versions)} was found")
     return min(candidates, key=lambda environment: len(environment.absent))
 
 
