@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from wsgix.server import departures, scheduler
+from wsgix.server import departures, poller, scheduler, streaming
 from wsgix.server import loop as module
 from wsgix.server.connection import Connection
 from wsgix.server.poller import WRITE, SelectorPoller, make_poller, wait_writable
@@ -354,6 +354,45 @@ def test_streamed_content_that_fails_is_refused_where_the_application_reads_it(s
     client.send(b"POST / HTTP/1.1\r\nHost: t\r\n" + content)
     client.half_close()
     assert client.response().status == status
+    assert client.ended
+
+
+@pytest.mark.parametrize("expectation", ["", "Expect: 100-continue\r\n"], ids=["streamed", "continue"])
+def test_the_time_of_a_slow_application_is_not_the_clients(
+    serve, monkeypatch, clock, eventually, expectation
+):
+    allowed = []
+
+    def wait_readable(fd, seconds):
+        allowed.append(seconds)
+        return poller.wait_readable(fd, 20)
+
+    monkeypatch.setattr(streaming, "wait_readable", wait_readable)
+    monkeypatch.setattr(streaming, "time", clock)
+
+    def application(environ, start_response):
+        clock.advance(1000)
+        content = environ["wsgi.input"].read(2)
+        clock.advance(1000)
+        content += environ["wsgi.input"].read()
+        start_response("200 OK", [])
+        return [content]
+
+    client = serve(application, stream_requests=not expectation).dial()
+    client.send(f"POST / HTTP/1.1\r\nHost: t\r\n{expectation}Content-Length: 4\r\n\r\n".encode())
+    if expectation:
+        assert client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue"
+    for times, content in ((1, b"ab"), (2, b"cd")):
+        eventually(lambda times=times: len(allowed) == times)
+        client.send(content)
+    assert client.response().content == b"abcd"
+    assert min(allowed) > 0
+
+
+def test_streamed_content_that_is_too_slow_is_refused(serve, echo):
+    client = serve(echo, stream_requests=True, body_timeout=0.05).dial()
+    client.send(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\nab")
+    assert client.response().status == "408"
     assert client.ended
 
 

@@ -50,8 +50,8 @@ class StreamedBody(io.RawIOBase):
         self._decoder = ChunkedBody(limits) if framing == CHUNKED else LengthBody(framing)
         self._pieces: deque[bytes] = deque()
         self._received = 0
+        self._waited = 0.0
         self._settings = settings
-        self._begin = time.monotonic()
         self.awaits_continue = awaits_continue
         self.is_complete = False
         self.trailers: list[tuple[str, str]] = []
@@ -106,11 +106,15 @@ class StreamedBody(io.RawIOBase):
             raise RefusedBody(step)
 
     def _wait(self) -> bytes:
+        settings = self._settings
+        earned = settings.body_timeout + self._received / settings.body_rate
         while True:
-            settings = self._settings
-            deadline = self._begin + settings.body_timeout + self._received / settings.body_rate
-            if not wait_readable(self._connection.fd, deadline - time.monotonic()):
+            # Only this is the client's time: while the application does something else, it may have had no
+            # room to send, or nobody has asked it to.
+            begin = time.monotonic()
+            if not wait_readable(self._connection.fd, earned - self._waited):
                 raise RefusedBody(BODY_TIMEOUT)
+            self._waited += time.monotonic() - begin
             try:
                 data = self._connection.socket.recv(RECEIVE_SIZE)
             except BlockingIOError:
