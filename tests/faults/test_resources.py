@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import platform
 import resource
 import shutil
 import signal
@@ -66,6 +67,21 @@ def test_f21_content_does_not_cost_new_memory_each_time(serve):
         upload(20)
         # The pages of one are 16.
         assert upload(100) < 400
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no arenas")
+@pytest.mark.parametrize(("most", "arenas"), [(None, 0), ("3", 2)], ids=["by itself", "by the user's word"])
+def test_f21_threads_share_the_memory_of_what_they_receive(serve, eventually, most, arenas):
+    with serve(threads=8, **({} if most is None else {"MALLOC_ARENA_MAX": most})) as site:
+        clients = [site.dial() for _ in range(7)]
+        for client in clients:
+            client.send(b"POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + bytes(100_000))
+        site.check_victims()
+        assert site.vitals.threads() >= 9  # with those that lead and watch
+        # All but the main one; without limits each thread may have one.
+        assert site.vitals.arenas() == arenas
+        site.open_gate()
+        assert all(client.response().content == b"held" for client in clients)
 
 
 def test_f21_a_large_upload_does_not_stay_in_memory(serve):

@@ -13,6 +13,7 @@ from typing import Final
 from wsgix.cli.application import DEFAULT_NAMES, load_application
 from wsgix.cli.failure import CommandFailure
 from wsgix.facts.settings import METAVARS, SETTINGS, Kind, Section, Setting
+from wsgix.server.allocator import share_one_arena
 from wsgix.server.embedded import serve_listeners
 from wsgix.server.error_log import (
     ensure_standard_streams,
@@ -77,6 +78,7 @@ def run(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> None:
     settings = _settings(options)
     log_to_standard_error(settings.log_level)
+    share_one_arena()
     listeners = open_listeners(settings.bind, settings.socket_options)
     try:
         application = load_application(options.application)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from wsgix.core.environ import add_wsgi_variables
 from wsgix.core.exchange import Application, Environ
 from wsgix.core.files import FileWrapper
-from wsgix.server.connection import CONTENT_SIZE
+from wsgix.server.allocator import keep_large_blocks
 from wsgix.server.error_log import ErrorStream
 from wsgix.server.listeners import Listener
 from wsgix.server.loop import Loop
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from wsgix.server.trust import Trust
 
 _JOIN_SECONDS: Final = 5.0
-
-_LARGE_BLOCK: Final = 4 * CONTENT_SIZE
 
 
 class Worker:
@@ -40,7 +38,7 @@ class Worker:
         thread, but its handler runs on this one, which sleeps, and is woken for it.
         """
         scheduler = self._loop.scheduler
-        _keep_large_blocks()
+        keep_large_blocks()
         before = (
             signal.set_wakeup_fd(self._loop.signal_fd, warn_on_full_buffer=False) if heeds_signals else -1
         )
@@ -69,16 +67,6 @@ class Worker:
     def stop(self) -> None:
         """Finish what was begun and let `run` return; from any thread or signal handler."""
         self._loop.stop()
-
-
-def _keep_large_blocks() -> None:
-    """Have the C library keep the memory of what is received, instead of asking the system for it each time.
-
-    glibc maps large blocks one by one, and the kernel clears each of their pages anew: for 64 KiB that takes
-    longer than receiving them. It maps only those that are larger than any mapped one that was freed
-    (mallopt(3), M_MMAP_THRESHOLD): one of this size is freed here. No page of it is ever touched.
-    """
-    bytearray(_LARGE_BLOCK)
 
 
 def _open_access_log(settings: Settings) -> "AccessLog | None":
