@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from wsgix.core.framing import CHUNKED
 from wsgix.facts.refusals import Refusal
 from wsgix.wire.fields import Laxity, parse_field_line, read_fields
-from wsgix.wire.http1 import NEED_MORE, RequestReader
+from wsgix.wire.http1 import NEED_MORE, KnownHeads, RequestReader
 from wsgix.wire.http1_body import ChunkedBody, LengthBody
 from wsgix.wire.http1_response import CHUNK_END, chunk_start, refusal_response, response_head
 from wsgix.wire.limits import Limits
@@ -116,13 +116,36 @@ def test_what_a_reader_has_read_before_changes_nothing(before, wire, limits):
 
 # Header sections that are alike: each line is one of a few, and now and then a faulty one.
 SLOTS = (
-    ([b"GET / HTTP/1.1", b"POST /a?b HTTP/1.1", b"GET http://c/ HTTP/1.1", b"GET / HTTP/1.0"], []),
+    (
+        [
+            b"GET / HTTP/1.1",
+            b"\r\nGET / HTTP/1.1",
+            b"POST /a?b HTTP/1.1",
+            b"GET http://c/ HTTP/1.1",
+            b"GET / HTTP/1.0",
+        ],
+        [],
+    ),
     ([b"Host: a", b"Host: b", b"host: a", b"Host:a "], [b"Host: a b", b"Host a", b"Host"]),
     (
-        [b"X: v", b"X: w", b"X:", b"X: a\tb", b"X: \xa0", b"X_Y: v", b"Y: v", b"Cookie: a\r\nCookie: b"],
+        [
+            b"Accept: v",
+            b"Accept: w",
+            b"X: v",
+            b"X: w",
+            b"X:",
+            b"X: a\tb",
+            b"X: \xa0",
+            b"X_Y: v",
+            b"Y: v",
+            b"Cookie: a\r\nCookie: b",
+        ],
         [b"X", b"X: \x01", b": v", b"X: v\nZ: w"],
     ),
-    ([b"Y: 1", b"Content-Length: 5", b"Content-Length: 06"], [b"Content-Length: x", b"Content-Length: 99"]),
+    (
+        [b"Accept-Language: a", b"Y: 1", b"Content-Length: 5", b"Content-Length: 06"],
+        [b"Content-Length: x", b"Content-Length: 99"],
+    ),
     ([b"Connection: close", b"Connection: keep-alive", b"Expect: 100-continue"], [b"Expect: x"]),
 )
 ALIKE = st.tuples(
@@ -136,17 +159,23 @@ CONVERSATIONS = st.lists(ALIKE, min_size=2, max_size=3).flatmap(
 @given(CONVERSATIONS, LIMITS)
 @settings(max_examples=500, deadline=None)
 def test_a_head_like_the_last_one_is_read_as_if_there_had_been_none(heads, limits):
-    reader = RequestReader(limits)
+    known = KnownHeads(limits)
     template = {"A": "b"}
+    for head in heads:
+        RequestReader(limits, known=known).read(head, 0, template)
+    reader = RequestReader(limits, known=known)
+    kept = []
     for head in heads:
         alone = RequestReader(limits)
         environ = alone.read(head, 0, template)
         again = reader.read(head, 0, template)
         assert again == environ
+        assert all(one == as_it_was for one, as_it_was in kept)
         if isinstance(environ, Refusal):
             assert {reader.read(any_head, 0, template) for any_head in heads} == {environ}
             return
         again["HTTP_X"] = again["CONTENT_LENGTH"] = "changed by the application"
+        kept.append((again, again.copy()))
         for what in ("line", "framing", "wish", "expects_continue", "end"):
             assert getattr(reader, what) == getattr(alone, what)
 

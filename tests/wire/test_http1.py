@@ -129,6 +129,7 @@ ALIKE = [
     b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\n",
     b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n",
     b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    b"\r\nPOST / HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\n",
 ]
 CONTENT = {2: b"xy", 3: b"\r\n\r", CHUNKED: b"1\r\nx\r\n0\r\n\r\n", NO_BODY: b""}
 REQUESTS = [
@@ -138,9 +139,12 @@ REQUESTS = [
 
 @given(st.lists(st.tuples(st.sampled_from(REQUESTS), st.integers(0, 60), st.booleans()), max_size=8))
 @example([(REQUESTS[1], 0, False)] * 3 + [(REQUESTS[1], 30, False), (REQUESTS[0], 0, False)])
+# Between two requests with the same section, one that is known from other connections.
+@example([(REQUESTS[n], 0, False) for n in (13, 0, 9)])
+@example([(REQUESTS[n], 0, False) for n in (7, 7, 1, 2)])
 def test_what_is_remembered_makes_no_difference_however_requests_follow_and_are_cut(requests):
     known = KnownHeads()
-    for first in range(len(requests)):
+    for first in reversed(range(len(requests))):
         converse(requests[first:], RequestReader(known=known))
 
 
@@ -151,9 +155,11 @@ def converse(requests, reader):
         arrivals[-1:] = [arrivals[-1] + raw[:cut]] if joins else [arrivals[-1], raw[:cut]]
         arrivals.append(raw[cut:])
     held = b""
+    kept = []
     for (head, content), _, _ in requests:
         while (environ := reader.read(held, 0, TEMPLATE)) is NEED_MORE:
             held += arrivals.pop(0)
+        kept.append((environ, environ.copy()))
         fresh = RequestReader()
         assert environ == fresh.read(head, 0, TEMPLATE)
         assert (reader.end, reader.framing, reader.wish) == (fresh.end, fresh.framing, fresh.wish)
@@ -163,6 +169,8 @@ def converse(requests, reader):
             held += arrivals.pop(0)
         held = held[reader.end + len(content) :]
     assert not held + b"".join(arrivals)
+    # An application may keep its environ.
+    assert all(environ == as_it_was for environ, as_it_was in kept)
 
 
 def test_a_head_is_known_to_all_connections_that_share_what_they_know(monkeypatch):

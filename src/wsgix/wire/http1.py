@@ -159,8 +159,9 @@ class RequestReader(SectionReader):
                 environ = self._read_alike(buffer)
                 if environ is not None:
                     return environ
-        elif self._template is None and not start and len(buffer) <= _KNOWN_HEAD and type(buffer) is bytes:
-            known = self._known.get(buffer)
+        elif self._template is None and self._block is None and not start and len(buffer) <= _KNOWN_HEAD:
+            # What is known goes past the memory of a section: one that is there would come back later.
+            known = self._known.get(buffer) if type(buffer) is bytes else None
             if known is not None and self._refusal is None:
                 self.line, variables, self.wish, self.is_usual = known
                 self.framing = NO_BODY
@@ -256,8 +257,10 @@ class RequestReader(SectionReader):
             self._is_merged = True
         self._publish(line, merged, end)
         if line[5] is not None:
-            # The Host that gave way to the target's authority is to come back with the next request.
+            # The Host that gave way to the target's authority is to come back with the next request; and this
+            # dict is the application's from here on.
             self._is_merged = False
+            self.merged = {}
             return merged
         return merged.copy()
 
