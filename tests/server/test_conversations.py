@@ -280,8 +280,8 @@ def try_conversations(request, serve, application, caplog, eventually):
     """Serve the application, and try conversations with it: `try_conversations(**settings)`."""
 
     def try_them(send_buffer=0, **options):
-        # A client with a small buffer gets some 10 KB a second: its kernel opens the window by little, and the
-        # server's looks after it five times a second.
+        # A client with a small buffer gets some 10 KB a second: its kernel opens the window by little, and
+        # the server's looks after it five times a second.
         site = serve(application, head_timeout=600, body_timeout=600, write_timeout=600, **options)
         site.scheme = urlsplit(site.url).scheme
         site.streams = options.get("stream_requests", False)

@@ -396,6 +396,35 @@ def test_streamed_content_that_is_too_slow_is_refused(serve, echo):
     assert client.ended
 
 
+@pytest.mark.parametrize(
+    ("length", "fails"), [("10", True), ("10", False), (None, True)], ids=["fails", "too much", "no length"]
+)
+def test_small_blocks_leave_however_the_response_ends(serve, length, fails):
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Length", length)] if length else [])
+        return blocks()
+
+    def blocks():
+        yield b"first"
+        yield b"secon"
+        if fails:
+            raise ZeroDivisionError
+        yield b"d"
+
+    site = serve(application)
+    for _ in range(5):
+        client = site.dial()
+        client.send(get("/"))
+        client.until(b"\r\n\r\n")
+        if length:
+            assert client.take(10) == b"firstsecon"
+        else:
+            chunk = int(client.until(b"\r\n"), 16)
+            assert client.take(chunk) == b"firstsecon"[:chunk]
+            if chunk == 5:
+                client.until(b"\r\n5\r\nsecon")
+
+
 def test_early_hints_leave_before_the_response(serve):
     def application(environ, start_response):
         environ["wsgi.early_hints"]([("Link", "</style.css>; rel=preload")])

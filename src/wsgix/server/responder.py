@@ -4,6 +4,7 @@ Runs on the thread that runs the application. Legality is `core.exchange`'s, fra
 `core.framing`'s, bytes are `wire.http1_response`'s; this joins them to a socket.
 """
 
+import contextlib
 import logging
 import os
 import stat
@@ -387,6 +388,9 @@ class Responder(Exchange):
         self.content_sent = self.bytes_sent
         if self.incomplete:
             self.outcome = ABORT
+        # However the response ended: what the application did give is the client's.
+        with contextlib.suppress(OSError):
+            self._connection.push(is_last=True)
         self._finished = True
         self.status = None  # from here on write() is refused: the connection is no longer ours
         self._close_result()
@@ -435,13 +439,8 @@ class Responder(Exchange):
 
     def abandon(self) -> None:
         """Give the connection up: only so does the client see that something is missing."""
-        self.content_sent = self.bytes_sent
         self.outcome = ABORT
         self.status = None
-        try:
-            self._connection.push(True)  # what the application did give is the client's
-        except OSError:
-            pass
 
     def handle_error(self) -> None:
         """Answer for the application, unless it speaks to the client itself or the client is at fault."""
