@@ -3,6 +3,7 @@
 PEP 3333, "Optional Platform-Specific File Handling". It reads; sending is the gateway's part.
 """
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -51,3 +52,23 @@ class FileWrapper:
         if block := self.filelike.read(self.blksize):
             return block
         raise IndexError("the file has no further block")
+
+
+def has_bytes_of_descriptor(filelike: Any) -> bool:
+    """Tell whether reading *filelike* gives the bytes of the file that its `fileno()` names.
+
+    "The semantics [...] should be the same as if the application had returned iter(filelike.read, '')" (PEP
+    3333, "Optional Platform-Specific File Handling"). A file that is decompressed or decoded while it is read
+    has a descriptor, too. So only what `open` gives in binary mode passes, and what reads through to such a
+    file: a temporary file, or an object whose `read` is that of its `file`, as Django's are.
+    """
+    kind = type(filelike)
+    if kind is io.BufferedReader or kind is io.BufferedRandom:
+        return type(filelike.raw) is io.FileIO
+    if kind is io.FileIO:
+        return True
+    inner = getattr(filelike, "file", None)
+    if inner is None or inner is filelike:
+        return False
+    reads_through = kind.__module__ == "tempfile" or getattr(filelike, "read", None) == inner.read
+    return reads_through and has_bytes_of_descriptor(inner)

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.core.exchange import CLIENT_GONE, Environ, Exchange, ExcInfo
-from wsgix.core.files import FileWrapper
+from wsgix.core.files import FileWrapper, has_bytes_of_descriptor
 from wsgix.core.framing import ABORT, CLOSE, HTTP_1_0, KEEP, ResponseFraming, response_framing
 from wsgix.core.streams import IncompleteBody, RefusedBody
 from wsgix.facts.refusals import INCOMPLETE, INTERNAL_ERROR, REQUEST_TIMEOUT, Refusal
@@ -322,20 +322,18 @@ class Responder(Exchange):
     def sendfile(self) -> bool:
         """Have the loop send a regular file; anything else is left to iteration."""
         file = self.result.filelike
+        if not (_HAS_SENDFILE and self._connection.is_plain and has_bytes_of_descriptor(file)):
+            return False
         try:
             fd = file.fileno()
             status = os.fstat(fd)
             offset = file.tell()
         except (AttributeError, OSError, ValueError):
             return False
-        if not (
-            _HAS_SENDFILE
-            and self._connection.is_plain
-            and stat.S_ISREG(status.st_mode)
-            and self.status is not None
-        ):
+        size = status.st_size - offset
+        # Files of /proc and the like have content, but no size.
+        if size <= 0 or not stat.S_ISREG(status.st_mode) or self.status is None:
             return False
-        size = max(status.st_size - offset, 0)
         if not self.headers_sent:
             self._at_end = True
             self.bytes_sent = size
