@@ -1,14 +1,18 @@
 """The loop over real sockets: persistence, pipelining, content, refusals, slow clients, deadlines, stop."""
 
+import errno
+import gzip
 import io
 import os
 import selectors
 import socket
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
-from wsgix.server import departures, poller, scheduler, streaming
+from wsgix.server import departures, outgoing, poller, scheduler, streaming
 from wsgix.server import loop as module
 from wsgix.server.connection import Connection
 from wsgix.server.poller import WRITE, SelectorPoller, make_poller, wait_writable
@@ -223,6 +227,24 @@ def test_a_client_that_waits_is_told_to_continue(serve, echo):
     client.send(b"dy" + get("/next"))
     assert client.response().content == b"POST / body"
     assert client.response().content == b"GET /next "
+
+
+@pytest.mark.parametrize("asks", ["content", "hints"])
+def test_a_client_that_is_gone_is_not_the_applications_fault(serve, faults, echo, caplog, asks):
+    def application(environ, start_response):
+        if asks == "hints":
+            environ["wsgi.early_hints"]([("Link", "</style.css>")])
+        return echo(environ, start_response)
+
+    fault = faults("send", 1, errno.ECONNRESET)
+    client = serve(application).dial()
+    expectation = "Expect: 100-continue\r\n" if asks == "content" else ""
+    client.send(f"POST / HTTP/1.1\r\nHost: t\r\n{expectation}Content-Length: 2\r\n\r\n".encode())
+    if asks == "hints":
+        client.send(b"ok")
+    client.until(b"\r\n\r\n")
+    assert fault.struck
+    assert "the application failed" not in caplog.text
 
 
 def test_a_client_whose_content_nobody_reads_is_not_told_to_continue(serve):
@@ -534,6 +556,51 @@ def test_a_file_behind_a_block_that_stalled_is_sent_whole(serve, tmp_path, monke
     client.until(b"\r\n\r\n")
     assert client.take(len(block)) == block
     assert client.take(len(block)) == block
+
+
+def test_a_file_that_one_client_takes_quickly_leaves_turns_to_others(serve, tmp_path, monkeypatch):
+    content = bytes(range(250)) * 40
+    (tmp_path / "file").write_bytes(content)
+    turns = []
+
+    def flush(self, connection):
+        turns.append(connection.file_left)
+        real_flush(self, connection)
+
+    real_flush = module.Loop._flush
+    monkeypatch.setattr(module.Loop, "_flush", flush)
+    monkeypatch.setattr(outgoing, "_TURN", 1000)
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](open(tmp_path / "file", "rb"))
+
+    assert serve(application).get().content == content
+    # The first turn is that of the thread of the application, the second follows from its end.
+    assert turns == [*range(8000, 0, -1000)]
+
+
+@pytest.mark.parametrize("kind", ["gzip", "no size", "temporary"])
+def test_a_file_is_sent_as_it_would_be_read(serve, tmp_path, kind):
+    with gzip.open(tmp_path / "file.gz", "wb") as file:
+        file.write(b"content")
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        if kind == "gzip":
+            file = gzip.open(tmp_path / "file.gz")  # noqa: SIM115 (the server closes it)
+        elif kind == "no size":
+            file = open("/proc/version", "rb")  # noqa: SIM115
+        else:
+            file = tempfile.NamedTemporaryFile()  # noqa: SIM115
+            file.write(b"content")
+            file.seek(0)
+        return environ["wsgi.file_wrapper"](file)
+
+    if kind == "no size" and not os.path.exists("/proc/version"):
+        pytest.skip("needs /proc")
+    expected = Path("/proc/version").read_bytes() if kind == "no size" else b"content"
+    assert serve(application).get().content == expected
 
 
 def test_what_is_no_regular_file_is_sent_by_blocks(serve):
@@ -853,6 +920,25 @@ def test_a_stop_waits_for_a_client_to_take_its_response(serve, eventually):
     assert idle.ended
     assert client.take(8 << 20) == b"x" * (8 << 20)
     assert client.ended
+
+
+def test_a_stop_does_not_reset_a_response_with_a_request_behind_it(serve, eventually):
+    block = bytes(32 << 20)
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [block]
+
+    site = serve(application)
+    client = site.dial()
+    client.send(get("/"))
+    eventually(lambda: phases(site) == [module.FLUSH])
+    client.send(get("/next"))
+    client.until(b"\r\n\r\n")
+    site.server._worker.stop()
+    assert client.take(len(block)) == block
+    # An end, and no reset, which would have taken what had not been read yet.
+    assert client.socket.recv(100) == b""
 
 
 def test_a_stop_does_not_wait_for_ever(serve, clock, echo, eventually):

@@ -4,6 +4,7 @@ A connection belongs to one thread at a time: to the leader, or to the thread th
 for it. Nothing here waits.
 """
 
+import contextlib
 import socket
 from collections.abc import Callable
 from io import BufferedReader, BytesIO
@@ -145,6 +146,15 @@ class Connection(Outgoing):
         self.environ = self.template
 
     # In: on the leader
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether the client has sent something that was not received yet."""
+        raw = self.socket if self.is_plain else self.socket.raw  # type: ignore[attr-defined]  # a TLSSocket
+        try:
+            return bool(raw.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
 
     def take(self, data: bytes) -> None:
         """Add what has arrived to what belongs to no request yet."""
@@ -418,7 +428,8 @@ class Connection(Outgoing):
         Nothing is sent to HTTP/1.0, nor once the response has begun.
         """
         if self.phase is BUSY and not self.is_answering and self.reader.line.version != HTTP_1_0:
-            self.send(early_hints(headers))
+            with contextlib.suppress(OSError):  # the response will find out that the client is gone
+                self.send(early_hints(headers))
 
     def close(self) -> None:
         """Close the socket, and what the request at hand holds."""

@@ -115,7 +115,8 @@ class Departures:
 
     def _may_send_more(self, connection: Connection) -> bool:
         """Tell whether the client, when it sent its request, could not know that no other may follow."""
-        return connection.reader.wish is KEEP and not self._stopping
+        # Once the server is to stop, nobody is waited for who has not sent another already.
+        return connection.reader.wish is KEEP and (not self._stopping or connection.has_unread)
 
     def _flushed(self, connection: Connection) -> bool:
         """Send what is left of the response; if some stays, wait for the client to take it."""

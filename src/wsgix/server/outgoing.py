@@ -17,6 +17,9 @@ from wsgix.wire.http1_response import CHUNK_END, chunk_start
 TOGETHER: Final = 65536
 """Bytes of small blocks that leave together."""
 
+_TURN: Final = 1 << 22
+"""Bytes of a file that one client may take before others get their turn, however fast it takes them."""
+
 _EMPTY: Final = memoryview(b"")
 """Stands where nothing is kept."""
 _NOTHING: Final[list[bytes]] = []
@@ -224,7 +227,7 @@ class Outgoing:
             self.flush()
 
     def flush(self) -> bool:
-        """Send more of what is kept; tell whether all has left.
+        """Send more of what is kept; tell whether all has left, else the client is to be polled for.
 
         Raises:
             OSError: the client is gone, or a file is shorter than it was.
@@ -240,12 +243,16 @@ class Outgoing:
                     del self.outbox[:sent]
                 if self.outbox:
                     return False
+            turn = _TURN
             while self.file_left:
-                sent = os.sendfile(self.fd, self._file, self._file_offset, self.file_left)
+                if turn <= 0:
+                    return False
+                sent = os.sendfile(self.fd, self._file, self._file_offset, min(self.file_left, turn))
                 if not sent:
                     raise ConnectionAbortedError("a file became shorter while it was sent")
                 self._file_offset += sent
                 self.file_left -= sent
+                turn -= sent
         except BlockingIOError:
             return False
         self._close_file()

@@ -97,7 +97,10 @@ class StreamedBody(io.RawIOBase):
             # to wait: now it "sends the request body on its own" (PEP 3333, "HTTP 1.1 Expect/Continue"), or
             # it does not.
             if not connection.is_answering:
-                connection.send(CONTINUE)
+                try:
+                    connection.send(CONTINUE)
+                except OSError as error:
+                    raise IncompleteBody(*error.args) from None
         data = connection.unread()
         if not data:
             data = connection.wait_for_content(self._wait)
