@@ -569,7 +569,7 @@ def test_a_file_that_one_client_takes_quickly_leaves_turns_to_others(serve, tmp_
 
     real_flush = module.Loop._flush
     monkeypatch.setattr(module.Loop, "_flush", flush)
-    monkeypatch.setattr(outgoing, "_TURN", 1000)
+    monkeypatch.setattr(outgoing, "TURN", 1000)
 
     def application(environ, start_response):
         start_response("200 OK", [])

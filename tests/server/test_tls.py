@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from tests.server.authority import client_context, finish_handshake, shake_hands, write_certificate
+from wsgix.server import tls
 from wsgix.server.certificates import Certificates
 from wsgix.server.handshake import Handshake
 from wsgix.server.streaming import RECEIVE_SIZE
@@ -339,6 +340,22 @@ def test_what_is_sent_arrives_whole(pair, size, small):
     assert received == sent
     if small and size > 1_000_000:
         assert blocked
+
+
+def test_what_is_taken_quickly_is_sent_in_turns(pair, monkeypatch):
+    monkeypatch.setattr(tls, "TURN", 20_000)
+    server, client = pair()
+    data = memoryview(bytes(range(250)) * 200)
+    sizes = []
+    while data:
+        sizes.append(server.send(data))
+        data = data[sizes[-1] :]
+    assert sizes == [20_000, 20_000, 10_000]
+    client.settimeout(20)
+    received = b""
+    while len(received) < 50_000:
+        received += client.recv(65536)
+    assert received == bytes(range(250)) * 200
 
 
 def test_a_small_response_that_is_not_taken_is_sent_once(certificates, unix):

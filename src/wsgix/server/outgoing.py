@@ -11,14 +11,11 @@ from threading import Lock
 from typing import Final
 
 from wsgix.server.poller import wait_writable
-from wsgix.server.shared import Common
+from wsgix.server.shared import TURN, Common
 from wsgix.wire.http1_response import CHUNK_END, chunk_start
 
 TOGETHER: Final = 65536
 """Bytes of small blocks that leave together."""
-
-_TURN: Final = 1 << 22
-"""Bytes of a file that one client may take before others get their turn, however fast it takes them."""
 
 _EMPTY: Final = memoryview(b"")
 """Stands where nothing is kept."""
@@ -243,7 +240,7 @@ class Outgoing:
                     del self.outbox[:sent]
                 if self.outbox:
                     return False
-            turn = _TURN
+            turn = TURN
             while self.file_left:
                 if turn <= 0:
                     return False

@@ -1,7 +1,7 @@
 """What the connections of a loop have in common: the settings, the loop's services, what all may know."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.server.request_body import Memory
 from wsgix.server.settings import Settings
@@ -11,6 +11,10 @@ from wsgix.wire.limits import Limits
 if TYPE_CHECKING:
     from wsgix.server.certificates import Certificates
     from wsgix.server.trust import Trust
+
+
+TURN: Final = 1 << 22
+"""Bytes of a response that one client may take before others get their turn, however fast it takes them."""
 
 
 class Common:

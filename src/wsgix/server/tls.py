@@ -14,6 +14,7 @@ import threading
 from typing import Any, Final
 
 from wsgix.server.handshake import Handshake
+from wsgix.server.shared import TURN
 from wsgix.server.x509 import distinguished_name
 
 _RECORD: Final = 16384
@@ -214,9 +215,10 @@ class TLSSocket:
             raise BlockingIOError(*_BLOCKED)
 
     def _send_in_pieces(self, data: memoryview, sent: int) -> int:
-        while sent < len(data):
+        most = min(sent + TURN, len(data))
+        while sent < most:
             encrypted = sent
-            end = min(sent + _SEND, len(data))
+            end = min(sent + _SEND, most)
             while encrypted < end:
                 encrypted += self._ssl.write(data[encrypted:end])
             if not self._flush():
