@@ -1,5 +1,6 @@
 """The loop over real sockets: persistence, pipelining, content, refusals, slow clients, deadlines, stop."""
 
+import contextlib
 import errno
 import gzip
 import io
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from wsgix.server import departures, outgoing, poller, scheduler, streaming
+from tests.server.conftest import Client
+from wsgix.server import arrivals, departures, outgoing, poller, scheduler, streaming
 from wsgix.server import loop as module
 from wsgix.server.connection import Connection
 from wsgix.server.poller import WRITE, SelectorPoller, make_poller, wait_writable
@@ -894,6 +896,44 @@ def test_a_stop_finishes_what_is_in_the_application_and_closes_what_idles(serve,
     assert response.content == b"done"
     assert response.get("Connection") == "close"
     assert busy.ended
+
+
+@pytest.fixture
+def serve_nobody_yet(serve, faults, monkeypatch, eventually):
+    """Serve an application whose clients wait in the backlog until the stop: as `serve`."""
+
+    def start(application, **settings):
+        monkeypatch.setattr(arrivals, "PAUSE_SECONDS", 1000.0)
+        fault = faults("accept", 1, errno.EMFILE)
+        site = serve(application, **settings)
+        site.dial().close()
+        eventually(lambda: fault.struck)
+        return site
+
+    return start
+
+
+def test_a_stop_serves_all_who_wait_in_the_backlog(serve_nobody_yet, echo):
+    site = serve_nobody_yet(echo)
+    clients = [site.dial() for _ in range(3 * arrivals._ACCEPTS)]
+    for client in clients:
+        client.send(get("/"))
+    site.server._worker.stop()
+    for client in clients:
+        assert client.response().content == b"GET / "
+        assert client.ended
+
+
+def test_a_stop_lets_in_no_more_than_may_be_open(serve_nobody_yet, echo):
+    site = serve_nobody_yet(echo, bind=["127.0.0.1:0", "127.0.0.1:0"], limit_connections=3)
+    first, second = [listener.socket.getsockname() for listener, _ in site.loop._listeners.values()]
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(address)) for address in (first, first, first, second)]
+        for client in clients:
+            client.send(get("/"))
+        site.server._worker.stop()
+        # The client that left took one of the three places.
+        assert [client.rest()[:12] for client in clients] == [b"HTTP/1.1 200"] * 2 + [b""] * 2
 
 
 def test_a_stop_waits_for_a_request_that_has_begun_to_arrive(serve, echo, eventually):

@@ -31,6 +31,8 @@ PAUSE_SECONDS: Final = 1.0
 _WARNING_SECONDS: Final = 60.0
 _ACCEPTS: Final = 64
 """Connections taken from a listener before others get their turn."""
+_LONGEST_BACKLOG: Final = 65536
+"""Connections taken from a listener that is closed next: as many as may wait there, and an end to a flood."""
 
 _SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Of descriptors or memory: `accept` fails at once, and would fail again at once."""
@@ -57,11 +59,11 @@ class Arrivals(Departures):
         for fd in self._listeners:
             self._poller.register(fd, READ)
 
-    def _accept(self, listener: Listener, template: Environ) -> None:
+    def _accept(self, listener: Listener, template: Environ, most: int = _ACCEPTS) -> None:
         common = self._common
         begins_with_request = common.trust is None and common.certificates is None
         deadline = self._now + self._settings.head_timeout
-        for _ in range(_ACCEPTS):
+        for _ in range(most):
             try:
                 accepted, client = listener.accept()
             except BlockingIOError:
@@ -190,7 +192,8 @@ class Arrivals(Departures):
     def _stop_accepting(self) -> None:
         """Let in who waits in the backlog, whom the system has let in already, and close the listeners."""
         for listener, template in self._listeners.values():
-            self._accept(listener, template)
+            if len(self._connections) < self._settings.limit_connections:
+                self._accept(listener, template, _LONGEST_BACKLOG)
         self._listen(False)
         while self._listeners:
             self._listeners.popitem()[1][0].close()
