@@ -333,6 +333,55 @@ def test_slow_handshakes_are_given_up_and_disturb_nobody(site, serve, clock, eve
     serve.stop()  # while its clock is still ahead
 
 
+# The stop
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_a_stop_waits_for_the_first_request_of_a_client_that_has_begun_its_handshake(site, is_done):
+    here = site()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    begun = client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with here.dial() as idle, here.dial_raw() as silent, here.dial_raw() as raw:
+        ask(idle, "/")
+        assert idle.recv(65536).endswith(b"hello")
+        with pytest.raises(ssl.SSLWantReadError):
+            begun.do_handshake()
+        raw.sendall(outgoing.read())
+        if is_done:
+            finish_handshake(begun, raw, incoming, outgoing)
+        here.served.server._worker.stop()
+        assert silent.recv(100) == b""
+        assert rest(idle) == b""
+        finish_handshake(begun, raw, incoming, outgoing)
+        begun.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        raw.sendall(outgoing.read())
+        incoming.write(rest(raw))
+        answer = begun.read(65536)
+        assert b"\r\nConnection: close\r\n" in answer
+        assert answer.endswith(b"hello")
+
+
+def finish_handshake(tls, raw, incoming, outgoing):
+    while True:
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            incoming.write(raw.recv(65536))
+        else:
+            raw.sendall(outgoing.read())
+            return
+
+
+def test_a_stop_waits_for_a_handshake_no_longer_than_for_others(site, serve, clock):
+    here = site()
+    with here.dial_raw() as silent, here.dial() as begun:
+        here.served.server._worker.stop()
+        assert silent.recv(100) == b""
+        clock.advance(11)
+        assert rest(begun) == b""
+    serve.stop()  # while its clock is still ahead
+
+
 # Certificates
 
 

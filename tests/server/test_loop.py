@@ -64,6 +64,9 @@ CHUNKED = (
 )
 
 
+PROXY_HEADER = b"PROXY TCP4 192.0.2.1 127.0.0.1 1 2\r\n"
+
+
 def phases(site):
     return [connection.phase for connection in [*site.loop._connections.values()]]
 
@@ -948,6 +951,21 @@ def test_a_stop_waits_for_a_request_that_has_begun_to_arrive(serve, echo, eventu
     response = client.response()
     assert response.content == b"POST / body"[:-1] + b"y"
     assert client.ended
+
+
+@pytest.mark.parametrize("size", [1, 20, len(PROXY_HEADER)])
+def test_a_stop_waits_for_the_request_behind_a_proxy_header_that_has_begun(serve, echo, size):
+    site = serve(echo, proxy_protocol="v1", proxy_protocol_from="127.0.0.1")
+    silent, idle, begun = site.dial(), site.dial(), site.dial()
+    idle.send(PROXY_HEADER)
+    idle.get()
+    begun.send(PROXY_HEADER[:size])
+    site.server._worker.stop()
+    assert silent.ended
+    assert idle.ended
+    begun.send(PROXY_HEADER[size:])
+    assert begun.get("/late").content == b"GET /late "
+    assert begun.ended
 
 
 def test_a_stop_waits_for_a_client_to_take_its_response(serve, eventually):

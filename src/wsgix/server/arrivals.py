@@ -54,6 +54,8 @@ class Arrivals(Departures):
         super().__init__(settings, access_log)
         self._listeners = {listener.socket.fileno(): (listener, template) for listener, template in templates}
         self._receivers: dict[Connection, ProxyHeaderReceiver] = {}
+        # Whose PROXY header has come.
+        self._introduced: set[Connection] = set()
         self._accepting = True
         self._resume_accepting = self._next_warning = 0.0
         for fd in self._listeners:
@@ -128,6 +130,7 @@ class Arrivals(Departures):
         if isinstance(header, Refusal):
             self._refuse(connection, header)
             return
+        self._introduced.add(connection)
         connection.accept_proxy_header(header)
         self._begin_tls(connection)
         # Bytes behind the header may have arrived with it.
@@ -158,6 +161,16 @@ class Arrivals(Departures):
             connection.deadline = self._now + self._settings.head_timeout
             self._want(connection, READ)
             self._expect_request(connection)
+
+    def _is_arriving(self, connection: Connection) -> bool:
+        """Tell whether the client has begun what comes before its first request, which is still to come."""
+        if connection.served:
+            return False
+        if connection.phase is PROXY:
+            return self._receivers[connection].has_begun
+        if connection in self._introduced:
+            return True
+        return not connection.is_plain and connection.socket.has_begun  # type: ignore[attr-defined]  # a TLSSocket
 
     # Whether there is room for more
 
@@ -202,6 +215,8 @@ class Arrivals(Departures):
         super()._close(connection)
         if self._receivers:
             self._receivers.pop(connection, None)
+        if self._introduced:
+            self._introduced.discard(connection)
         if not self._accepting:
             self._resume_accepting = self._now  # there is room for another
             self._go_on_accepting()

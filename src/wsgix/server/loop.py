@@ -339,7 +339,10 @@ class Loop(Arrivals):
             return not self._connections
         with self._waiting_lock:
             for connection in [*self._connections.values()]:
-                if connection.phase in _BEFORE_REQUEST and not connection.inbox:
+                if connection.phase not in _BEFORE_REQUEST or connection.inbox:
+                    continue
+                # A request that takes a handshake first is no less on its way; and it has its deadlines.
+                if not self._is_arriving(connection):
                     self._close(connection)
         return not self._connections or self._now >= self._stop_deadline
 

@@ -19,6 +19,11 @@ class ProxyHeaderReceiver:
         self._held = b""
         self._versions = versions
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of the header has arrived."""
+        return bool(self._held)
+
     def receive(self, accepted: socket.socket) -> Result:
         """Take what has arrived of the header off the socket.
 

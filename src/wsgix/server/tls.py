@@ -112,6 +112,11 @@ class TLSSocket:
         self._established = True
         return Handshake.DONE
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the client has said anything of the handshake."""
+        return self._begun
+
     def variables(self) -> dict[str, str]:
         """Return what the application is told of the connection: mod_ssl's names, after the handshake."""
         tls = self._ssl
