@@ -104,13 +104,20 @@ def test_a_tcp_listener_describes_itself(listen):
 
 
 @needs_ipv6
-def test_an_ipv6_listener_takes_only_ipv6_and_has_brackets_in_its_url(listen):
+def test_an_ipv6_listener_takes_only_ipv6_and_has_brackets_in_its_name_and_url(listen):
     (listener,) = listen(Address("::1", 0))
     port = listener.socket.getsockname()[1]
     assert listener.url == f"http://[::1]:{port}"
-    assert listener.server_name == "::1"
+    assert listener.server_name == "[::1]"
     assert reaches(listener, socket.AF_INET6, ("::1", port))
     assert listener.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+
+
+@needs_ipv6
+def test_the_name_of_a_listener_has_no_zone(listen, resolves):
+    resolves((socket.AF_INET6, "::1"))  # in the place of an address with a zone, which not every machine has
+    (listener,) = listen(Address("fe80::1%eth0", 0))
+    assert listener.server_name == "[fe80::1]"
 
 
 @needs_ipv6

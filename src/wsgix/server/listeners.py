@@ -97,7 +97,7 @@ class Listener:
         else:
             host, port = address.host or name[0], name[1]
             everywhere = host in _WILDCARDS
-            self.server_name = (socket.gethostname() if everywhere else host) or "localhost"
+            self.server_name = (socket.gethostname() if everywhere else _as_server_name(host)) or "localhost"
             self.server_port = str(port)
             self.url = f"{scheme}://{Address(_loopback(listening) if everywhere else host, port)}"
             with contextlib.suppress(OSError):
@@ -300,6 +300,15 @@ def _bind(place: _Place, port: int, options: SocketOptions) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def _as_server_name(host: str) -> str:
+    """Put an IPv6 address into brackets, without its zone, which has a meaning on this machine only.
+
+    server-name = hostname | ipv4-address | ( "[" ipv6-address "]" ) (RFC 3875, 4.1.14); applications put it
+    into URLs as it stands (PEP 3333, "URL Reconstruction").
+    """
+    return f"[{host.partition('%')[0]}]" if ":" in host else host
 
 
 def _loopback(listening: socket.socket) -> str:
