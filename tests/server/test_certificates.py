@@ -22,6 +22,7 @@ from tests.server.authority import (
 )
 from wsgix.server.certificates import Certificates
 from wsgix.server.settings import ConfigurationError
+from wsgix.server.x509 import first_certificate
 
 
 @pytest.fixture
@@ -98,6 +99,21 @@ def test_of_two_certificates_for_a_name_the_first_counts(write, shake, trusting)
     ]
     _, client = shake(Certificates(*zip(*pairs, strict=True)), trusting, "b.test")
     assert "1.test" in names_shown(client)
+
+
+@pytest.mark.parametrize("names", [["a.test"], ["other.test", "a.test"]], ids=len)
+def test_of_two_certificates_with_the_same_names_and_kind_of_key_the_first_counts(
+    write, shake, trusting, names, caplog
+):
+    pairs = [write(name, file=name) for name in names]
+    doubles = [write("a.test", file="double"), pairs[-1]]
+    certificates = Certificates(*zip(*pairs, *doubles, strict=True))
+    first = ssl.PEM_cert_to_DER_cert(first_certificate(Path(pairs[-1][0]).read_text()))
+    assert shake(certificates, trusting)[1].getpeercert(True) == first
+    assert caplog.messages == [
+        f"certfile {double!r} is not used: {pairs[-1][0]!r} has the same names and kind of key"
+        for double, _ in doubles
+    ]
 
 
 @pytest.mark.parametrize("ciphers", ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256"])

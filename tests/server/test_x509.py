@@ -6,7 +6,7 @@ import ssl
 import pytest
 
 from tests.server.authority import RSA, authority
-from wsgix.server.x509 import distinguished_name, dns_names, first_certificate
+from wsgix.server.x509 import distinguished_name, dns_names, first_certificate, key_algorithm
 
 
 def der_of(*names, **options):
@@ -34,10 +34,17 @@ def test_a_certificate_may_have_no_names():
     assert dns_names(root) == ()
 
 
+def test_the_kind_of_a_key_is_read():
+    rsa, curve = key_algorithm(der_of("a.test", key_type=RSA)), key_algorithm(der_of("a.test"))
+    assert rsa == b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"  # 1.2.840.113549.1.1.1
+    assert curve == b"\x2a\x86\x48\xce\x3d\x02\x01"  # 1.2.840.10045.2.1
+
+
+@pytest.mark.parametrize("read", [dns_names, key_algorithm])
 @pytest.mark.parametrize("der", [b"", b"\x30", b"\x30\x00", b"hello", b"\x30\x84\xff\xff\xff\xff"])
-def test_what_is_no_certificate_is_refused(der):
+def test_what_is_no_certificate_is_refused(der, read):
     with pytest.raises(ValueError, match="no certificate"):
-        dns_names(der)
+        read(der)
 
 
 def test_a_certificate_cut_anywhere_is_refused_or_has_fewer_names():
@@ -45,6 +52,13 @@ def test_a_certificate_cut_anywhere_is_refused_or_has_fewer_names():
     for end in range(len(der)):
         with contextlib.suppress(ValueError):
             assert len(dns_names(der[:end])) <= 2
+
+
+def test_a_certificate_cut_anywhere_is_refused_or_has_the_beginning_of_its_kind_of_key():
+    der = der_of("a.test")
+    for end in range(len(der)):
+        with contextlib.suppress(ValueError):
+            assert key_algorithm(der).startswith(key_algorithm(der[:end]))
 
 
 def test_the_first_certificate_of_a_file_is_found_behind_a_key():

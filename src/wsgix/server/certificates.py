@@ -14,7 +14,7 @@ from typing import Final
 
 from wsgix.server.settings import ConfigurationError
 from wsgix.server.tls import TLSSocket
-from wsgix.server.x509 import dns_names, first_certificate
+from wsgix.server.x509 import dns_names, first_certificate, key_algorithm
 
 _VERIFY_MODES: Final = {
     "none": ssl.CERT_NONE,
@@ -92,14 +92,25 @@ class Certificates:
         contexts: list[ssl.SSLContext] = []
         by_names: dict[tuple[str, ...], ssl.SSLContext] = {}
         by_name: dict[str, ssl.SSLContext] = {}
+        certfiles: dict[tuple[tuple[str, ...], bytes], str] = {}
         for certfile, keyfile in self._pairs:
             context = self._make_context(certfile, keyfile)
             contexts.append(context)
-            names = _names_in(certfile)
+            names, algorithm = _names_and_key(certfile)
+            if not names:
+                continue
+            first = certfiles.get((names, algorithm))
+            if first is not None:
+                # A context has room for one of a kind, and takes the last.
+                _log.warning(
+                    "certfile %r is not used: %r has the same names and kind of key", certfile, first
+                )
+                continue
+            certfiles[names, algorithm] = certfile
             if names in by_names:
                 # ECDSA beside RSA, say: OpenSSL chooses by what the client can verify.
                 by_names[names].load_cert_chain(certfile, keyfile)
-            elif names:
+            else:
                 by_names[names] = context
                 for name in names:
                     by_name.setdefault(name, context)
@@ -147,9 +158,10 @@ def _read(setting: str, path: str) -> str:
         raise ConfigurationError(f"cannot read {setting} {path!r}: {error.strerror}") from None
 
 
-def _names_in(certfile: str) -> tuple[str, ...]:
+def _names_and_key(certfile: str) -> tuple[tuple[str, ...], bytes]:
     try:
-        return dns_names(ssl.PEM_cert_to_DER_cert(first_certificate(_read("certfile", certfile))))
+        der = ssl.PEM_cert_to_DER_cert(first_certificate(_read("certfile", certfile)))
+        return dns_names(der), key_algorithm(der)
     except ValueError:
         raise ConfigurationError(f"cannot find the certificate in certfile {certfile!r}") from None
 

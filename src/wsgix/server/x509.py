@@ -1,4 +1,4 @@
-"""What the server reads in certificates: host names and distinguished names. Pure functions.
+"""What the server reads in certificates: host names, distinguished names, the kind of key. Pure functions.
 
 `certificates` and `tls` call them. Nothing is verified here: that is OpenSSL's work.
 """
@@ -8,6 +8,10 @@ from typing import Final
 
 _SUBJECT_ALT_NAME: Final = b"\x55\x1d\x11"
 """The object identifier 2.5.29.17 (RFC 5280, 4.2.1.6), as DER writes it."""
+_VERSION: Final = 0xA0
+"""`version [0] EXPLICIT Version DEFAULT v1` (RFC 5280, 4.1)."""
+_SUBJECT_PUBLIC_KEY_INFO: Final = 5
+"""Its place among the fields behind the version (RFC 5280, 4.1)."""
 _EXTENSIONS: Final = 0xA3
 """`extensions [3] EXPLICIT Extensions OPTIONAL` (RFC 5280, 4.1)."""
 _DNS_NAME: Final = 0x82
@@ -63,6 +67,24 @@ def dns_names(der: bytes) -> tuple[str, ...]:
     except (IndexError, StopIteration):
         raise ValueError("this is no certificate") from None
     return ()
+
+
+def key_algorithm(der: bytes) -> bytes:
+    """Return what kind of key a certificate has: an object identifier as DER writes it.
+
+    RSA has one and Ed25519 another; the elliptic curves of ECDSA have one in common (RFC 5480, 2.1.1).
+
+    Args:
+        der: a certificate.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        fields = [content for tag, content in _elements(_first(_first(der))) if tag != _VERSION]
+        return _first(_first(fields[_SUBJECT_PUBLIC_KEY_INFO]))
+    except (IndexError, StopIteration):
+        raise ValueError("this is no certificate") from None
 
 
 def _extensions(der: bytes) -> list[tuple[bytes, bytes]]:
