@@ -11,6 +11,7 @@ import trustme
 from wsgix.server.handshake import Handshake
 
 RSA = trustme.KeyType.RSA
+ECDSA = trustme.KeyType.ECDSA
 
 
 @cache
@@ -19,7 +20,7 @@ def authority(name="the usual one"):
     return trustme.CA(organization_name=name)
 
 
-def write_certificate(directory, *names, by="the usual one", key_type=trustme.KeyType.ECDSA, file="server"):
+def write_certificate(directory, *names, by="the usual one", key_type=ECDSA, file="server"):
     """Write a certificate for *names*; return the paths of its chain and its key."""
     issued = authority(by).issue_cert(*names, key_type=key_type)
     chain, key = directory / f"{file}.pem", directory / f"{file}.key"

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from tests.server.authority import (
+    ECDSA,
     RSA,
     authority,
     client_context,
@@ -21,6 +22,7 @@ from tests.server.authority import (
     write_certificate,
 )
 from wsgix.server.certificates import Certificates
+from wsgix.server.handshake import Handshake
 from wsgix.server.settings import ConfigurationError
 from wsgix.server.x509 import first_certificate
 
@@ -99,6 +101,21 @@ def test_of_two_certificates_for_a_name_the_first_counts(write, shake, trusting)
     ]
     _, client = shake(Certificates(*zip(*pairs, strict=True)), trusting, "b.test")
     assert "1.test" in names_shown(client)
+
+
+@pytest.mark.parametrize("key_types", [[ECDSA], [ECDSA, RSA]], ids=len)
+def test_a_name_that_is_not_ascii_is_an_unknown_one_where_there_is_no_choice(write, trusting, key_types):
+    pairs = [write("a.test", key_type=key_type, file=key_type.name) for key_type in key_types]
+    hello = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        trusting.wrap_bio(ssl.MemoryBIO(), hello, server_hostname="oooo.test").do_handshake()
+    left, right = socket.socketpair()
+    with left, right:
+        left.setblocking(False)
+        received = hello.read().replace(b"oooo", "öö".encode())
+        server = Certificates(*zip(*pairs, strict=True)).wrap(left, received)
+        assert server.handshake() is Handshake.WANT_READ
+        assert right.recv(1) == b"\x16"  # a handshake record, and no alert
 
 
 @pytest.mark.parametrize("names", [["a.test"], ["other.test", "a.test"]], ids=len)

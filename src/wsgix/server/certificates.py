@@ -114,7 +114,9 @@ class Certificates:
                 by_names[names] = context
                 for name in names:
                     by_name.setdefault(name, context)
-        if len(contexts) > 1:
+        # With the callback, a name that is not ASCII fails the handshake, and has `ssl` write a traceback to
+        # standard error, past the log (sys.unraisablehook).
+        if any(context is not contexts[0] for context in by_name.values()):
             _choose_by_name(contexts[0], by_name)
         return contexts[0]
 
