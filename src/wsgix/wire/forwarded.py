@@ -253,7 +253,9 @@ def parse_node(text: str, *, lax: bool = False) -> Node | None:
 def parse_forwarded(value: str) -> list[Element] | None:
     """Split the value of Forwarded into what each proxy added; None if it is malformed or too long.
 
-    An empty member of the list counts as a hop that says nothing.
+    An empty member of the list counts as a hop that says nothing: the grammar allows an element without pairs
+    (RFC 7239, 4). "A recipient MUST parse and ignore a reasonable number of empty list elements" (RFC 9110,
+    5.6.1.2); but a proxy that adds an empty value knows no client, and what stands before it may be forged.
     """
     if len(value) > _MAXIMUM_CHAIN:
         return None
