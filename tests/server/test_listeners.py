@@ -2,12 +2,15 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import socket
 import stat
 import subprocess
 import sys
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -399,6 +402,49 @@ def test_of_two_servers_of_one_process_that_start_at_once_on_one_path_one_serves
     for listeners in served:
         close_listeners(listeners)
     assert len(served) == 1
+
+
+@pytest.fixture
+def locked(path):
+    """The directory of the path, locked as by another server that starts: `locked.release()`."""
+    fd = os.open(os.path.dirname(path), os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    yield SimpleNamespace(release=lambda: fcntl.flock(fd, fcntl.LOCK_UN))
+    os.close(fd)
+
+
+def test_a_server_waits_for_another_process_that_starts_on_its_path(path, locked, monkeypatch):
+    other = socket.socket(socket.AF_UNIX)
+
+    def sleep(_):
+        other.listen()
+        locked.release()
+
+    monkeypatch.setattr(listeners_module, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    with other:
+        other.bind(path)  # and looks stale, as it does not listen yet
+        with pytest.raises(ConfigurationError, match="a server listens there"):
+            open_listeners([Address(path=path)])
+        assert os.path.lexists(path)
+
+
+@pytest.mark.usefixtures("locked")
+def test_a_directory_that_somebody_keeps_locked_is_not_waited_for_for_ever(listen, path, monkeypatch):
+    now = iter(range(100))
+    monkeypatch.setattr(
+        listeners_module, "time", SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(now))
+    )
+    (listener,) = listen(Address(path=path))
+    assert reaches(listener, socket.AF_UNIX, path)
+
+
+def test_a_directory_that_cannot_be_locked_will_do(listen, path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    (listener,) = listen(Address(path=path))
+    assert reaches(listener, socket.AF_UNIX, path)
 
 
 def test_a_system_without_unix_sockets_says_so(monkeypatch):

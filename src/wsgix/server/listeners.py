@@ -10,7 +10,8 @@ import os
 import socket
 import stat
 import threading
-from collections.abc import Callable, Iterable, MutableMapping
+import time
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any, Final, NamedTuple
 
 from wsgix.server.settings import ConfigurationError, SocketOptions
@@ -41,7 +42,11 @@ _ABSENT: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROT
 """This machine does not have the address, or not its whole family."""
 
 _making_file: Final = threading.Lock()
-"""The file mode mask is the process's; and a socket that is bound, but does not listen yet, looks stale."""
+"""The file mode mask is the process's."""
+
+_LOCK_SECONDS: Final = 2 * _PROBE_SECONDS
+"""How long a directory is waited for: another server that starts holds it for a probe at most."""
+_LOCK_RETRY_SECONDS: Final = 0.005
 
 _WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})
 
@@ -327,7 +332,7 @@ def _listen_unix(address: Address, path: str, options: SocketOptions) -> socket.
             _bind_abstract(listening, address, path)
             _start(listening, options.backlog)
         else:
-            with _making_file:
+            with _making_file, _locked(os.path.dirname(path) or os.curdir):
                 _remove_stale(path)
                 _bind_file(listening, path, options)
                 _start(listening, options.backlog)
@@ -358,6 +363,33 @@ def _bind_file(listening: socket.socket, path: str, options: SocketOptions) -> N
         except OSError:
             os.unlink(path)
             raise
+
+
+@contextlib.contextmanager
+def _locked(directory: str) -> Iterator[None]:
+    """Keep other servers that start from the socket files of *directory* meanwhile.
+
+    A socket that is bound, but does not listen yet, looks stale; and what was found stale may be another by
+    the time it is removed. Where the lock cannot be had in time, that chance is taken: whoever may read the
+    directory could hold it for ever.
+    """
+    import fcntl  # which systems without Unix sockets lack
+
+    with contextlib.ExitStack() as at_end:
+        with contextlib.suppress(OSError):  # it cannot be read, is not there, or its file system has no locks
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            at_end.callback(os.close, fd)
+            deadline = time.monotonic() + _LOCK_SECONDS
+            while time.monotonic() < deadline:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    time.sleep(_LOCK_RETRY_SECONDS)
+                else:
+                    # Closing is not enough: a process that was forked meanwhile has the descriptor too.
+                    at_end.callback(fcntl.flock, fd, fcntl.LOCK_UN)
+                    break
+        yield
 
 
 def _remove_stale(path: str) -> None:
