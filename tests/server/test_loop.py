@@ -953,6 +953,44 @@ def test_a_stop_waits_for_a_request_that_has_begun_to_arrive(serve, echo, eventu
     assert client.ended
 
 
+class BlindPoller:
+    """A poller that tells of nothing while it is blind, as epoll tells of some only where many are ready."""
+
+    def __init__(self):
+        self._poller = make_poller()
+        self.is_blind = False
+        self.polls = 0
+
+    def poll(self, timeout=None):
+        self.polls += 1
+        return [] if self.is_blind else self._poller.poll(timeout)
+
+    def __getattr__(self, name):
+        return getattr(self._poller, name)
+
+
+def test_a_stop_sees_what_the_poller_does_not_tell_of(serve, echo, monkeypatch, eventually):
+    monkeypatch.setattr(departures, "make_poller", BlindPoller)
+    site = serve(echo, proxy_protocol="v1", proxy_protocol_from="127.0.0.1")
+    poller = site.loop._poller
+    kept, late, idle = site.dial(), site.dial(), site.dial()
+    for client in (kept, idle):
+        client.send(PROXY_HEADER)
+        client.get()
+    poller.is_blind = True
+    site.loop._waker.wake()  # it waits still, and sees that it has become blind
+    polls = poller.polls
+    eventually(lambda: poller.polls > polls)
+    kept.send(get("/kept"))
+    late.send(PROXY_HEADER[:20])
+    site.server._worker.stop()
+    assert idle.ended
+    poller.is_blind = False
+    late.send(PROXY_HEADER[20:])
+    assert kept.response().content == b"GET /kept "
+    assert late.get("/late").content == b"GET /late "
+
+
 @pytest.mark.parametrize("size", [1, 20, len(PROXY_HEADER)])
 def test_a_stop_waits_for_the_request_behind_a_proxy_header_that_has_begun(serve, echo, size):
     site = serve(echo, proxy_protocol="v1", proxy_protocol_from="127.0.0.1")
