@@ -308,7 +308,7 @@ def ask_once(here):
 
 
 def test_slow_handshakes_are_given_up_and_disturb_nobody(site, serve, clock, eventually):
-    here = site()
+    here = site(handshake_timeout=1000)
     hello = ssl.MemoryBIO()
     with pytest.raises(ssl.SSLWantReadError):
         client_context().wrap_bio(ssl.MemoryBIO(), hello, server_hostname="localhost").do_handshake()
@@ -321,12 +321,12 @@ def test_slow_handshakes_are_given_up_and_disturb_nobody(site, serve, clock, eve
         with here.dial() as connected:
             ask(connected, "/", "Connection: close")
             assert rest(connected).endswith(b"hello")
-        clock.advance(9)
+        clock.advance(900)
         with here.dial() as connected:
             ask(connected, "/", "Connection: close")
             assert rest(connected).endswith(b"hello")
         assert len(here.served.loop._connections) >= len(slow)
-        clock.advance(1.5)
+        clock.advance(150)
         for raw in slow:
             with contextlib.suppress(ConnectionResetError):
                 assert raw.recv(100) == b""
