@@ -92,3 +92,10 @@ def test_one_connection_serves_pages_and_files(django_server):
             ports.add(response.raw.connection.sock.getsockname())
             assert response.content
     assert len(ports) == 1
+
+
+def test_the_server_goes_on_logging_though_django_configures_logging(django_server):
+    with django_server.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
+    django_server.err.wait_for(r"\[INFO\] refused a request from ")

@@ -71,21 +71,22 @@ def test_the_id_of_a_request_is_made_when_it_is_asked_for_and_then_kept():
 @pytest.fixture
 def own_log():
     """The logger of the server, as a new process has it."""
-    log = logging.getLogger("wsgix")
-    before = log.handlers[:], log.level, log.propagate
+    log = logging.getLogger("wsgix.error")
+    before = log.__class__, log.handlers[:], log.level, log.propagate, log.disabled
     log.handlers[:] = []
     yield log
     for handler in log.handlers:
-        handler.close()
-    log.handlers[:], log.level, log.propagate = before
+        if isinstance(handler, StandardErrorHandler):
+            handler.close_file()
+    log.__class__, log.handlers[:], level, log.propagate, log.disabled = before
+    log.setLevel(level)
 
 
 def test_the_log_goes_to_standard_error_from_a_level_on(own_log, capfd):
     log_to_standard_error("warning")
     log_to_standard_error("warning")
-    child = logging.getLogger("wsgix.error")
-    child.info("quiet")
-    child.warning("loud")
+    own_log.info("quiet")
+    own_log.warning("loud")
     assert re.fullmatch(START + r"\[WARNING\] loud\n", capfd.readouterr().err)
 
 
@@ -97,10 +98,31 @@ def test_the_handlers_of_the_program_stay(own_log):
     assert len(own_log.handlers) == 2
 
 
+def test_a_handler_that_logging_closes_goes_on(capfd):
+    handler = StandardErrorHandler()
+    handler.close()
+    handler.handle(record("on"))
+    handler.close_file()
+    handler.handle(record("off"))
+    assert re.fullmatch(START + r"\[ERROR\] on\n", capfd.readouterr().err)
+
+
+def test_the_log_is_disabled_only_where_its_handler_was_replaced(own_log):
+    handler = log_to_standard_error("info")
+    own_log.disabled = True
+    assert not own_log.disabled
+    assert not own_log.propagate
+    own_log.removeHandler(handler)
+    own_log.disabled = True
+    assert own_log.disabled
+    assert own_log.propagate
+    handler.close_file()
+
+
 def test_a_message_that_cannot_be_made_fails_nobody(capfd):
     handler = StandardErrorHandler()
     handler.handle(record("%d", "no number"))
-    handler.close()
+    handler.close_file()
     assert capfd.readouterr().err.startswith("a log message could not be made: '%d': TypeError")
 
 
@@ -111,7 +133,7 @@ def test_a_standard_error_that_is_closed_fails_nobody(stream, monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)
     handler = StandardErrorHandler()
     handler.handle(record("a"))
-    handler.close()
+    handler.close_file()
     errors = ErrorStream()
     errors.write("a")
     errors.flush()

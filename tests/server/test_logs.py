@@ -282,3 +282,113 @@ def test_a_log_that_cannot_be_kept_is_said_before_serving(site, option, value, m
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not path.exists()
+
+
+# Applications that configure logging
+
+CONFIGURED = """
+import logging.config
+import os
+
+CONFIGURATION = {
+    "version": 1,
+    "formatters": {"root": {"format": "root: %(message)s"}, "own": {"format": "own: %(message)s"}},
+    "handlers": {
+        "root": {"class": "logging.StreamHandler", "formatter": "root"},
+        "own": {"class": "logging.StreamHandler", "formatter": "own"},
+    },
+    "root": {"handlers": ["root"], "level": "INFO"},
+}
+FILE = '''
+[loggers]
+keys=root
+[handlers]
+keys=root
+[formatters]
+keys=root
+[logger_root]
+level=INFO
+handlers=root
+[handler_root]
+class=StreamHandler
+formatter=root
+args=()
+[formatter_root]
+format=root: %(message)s
+'''
+
+def dict_config(**more):
+    logging.config.dictConfig({**CONFIGURATION, **more})
+
+def file_config(**options):
+    with open("logging.ini", "w") as file:
+        file.write(FILE)
+    logging.config.fileConfig("logging.ini", **options)
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/configure":
+        exec(os.environ["CONFIGURE"])
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+    raise ValueError("x" * int(environ["QUERY_STRING"] or 1))
+
+exec(os.environ.get("CONFIGURE_FIRST", ""))
+"""
+
+
+def records_of_a_failure(site, configure, moment):
+    """Return how the log tells of one failure, when the application configures logging at *moment*."""
+    (site / "configured.py").write_text(CONFIGURED)
+    environment = {"CONFIGURE_FIRST" if moment == "first" else "CONFIGURE": configure}
+    with serving("configured", cwd=site, **environment) as server:
+        with server.connect() as client:
+            if moment == "later":
+                ask(client, b"/configure")
+            ask(client, b"/fail", b"500 Internal Server Error")
+        server.stop()
+    return re.findall("(.*)the application failed: ", server.err.text())
+
+
+@pytest.mark.parametrize("moment", ["first", "later"])
+@pytest.mark.parametrize(
+    "configure",
+    [
+        "dict_config()",
+        "dict_config(disable_existing_loggers=False)",
+        "file_config()",
+        "file_config(disable_existing_loggers=False)",
+        "dict_config(); dict_config()",
+    ],
+)
+def test_the_log_goes_on_when_the_application_configures_others(site, configure, moment):
+    (start,) = records_of_a_failure(site, configure, moment)
+    assert re.fullmatch(r"\[[-0-9]+ [:0-9]+ [+-]\d{4}\] \[\d+\] \[ERROR\] ", start)
+
+
+@pytest.mark.parametrize("moment", ["first", "later"])
+@pytest.mark.parametrize(
+    ("configure", "starts"),
+    [
+        ("dict_config(loggers={'wsgix.error': {'handlers': ['own'], 'propagate': False}})", ["own: "]),
+        ("dict_config(loggers={'wsgix.error': {'handlers': ['own']}})", ["own: ", "root: "]),
+        ("dict_config(loggers={'wsgix.error': {'level': 'INFO'}})", ["root: "]),
+        ("dict_config(loggers={'wsgix': {'handlers': ['own'], 'propagate': False}})", ["own: "]),
+        ("dict_config(loggers={'wsgix': {'level': 'INFO'}})", ["root: "]),
+        ("dict_config(); dict_config(loggers={'wsgix': {'level': 'INFO'}})", ["root: "]),
+        ("dict_config(loggers={'wsgix.error': {'level': 'CRITICAL'}})", []),
+    ],
+)
+def test_the_log_goes_where_the_application_sends_it_by_name(site, configure, starts, moment):
+    assert records_of_a_failure(site, configure, moment) == starts
+
+
+def test_what_is_kept_for_a_slow_reader_is_written_at_the_end_though_logging_was_configured(site):
+    (site / "site_app.py").write_text(CONFIGURED + "dict_config()\n")
+    with bare_server(site, "", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as (connect, process):
+        with process.stderr:
+            for _ in range(30):  # more than a pipe holds
+                with connect() as client:
+                    ask(client, b"/?5000", b"500 Internal Server Error")
+            process.terminate()
+            text = process.stderr.read().decode()
+    assert text.count("  ValueError: xxx") == 30

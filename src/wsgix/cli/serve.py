@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> None:
     settings = _settings(options)
-    log_to_standard_error(settings.log_level)
+    log = log_to_standard_error(settings.log_level)
     share_one_arena()
     listeners = open_listeners(settings.bind, settings.socket_options)
     try:
@@ -88,6 +88,7 @@ def _serve(options: argparse.Namespace) -> None:
     try:
         serve_listeners(application, listeners, settings, _announce)
     finally:
+        log.close()
         give_up_unwritable_streams()
 
 

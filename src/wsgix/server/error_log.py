@@ -120,25 +120,78 @@ class StandardErrorHandler(logging.Handler):
         self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
 
     def close(self) -> None:
-        """Give the descriptor back."""
-        self._file.close()
+        """Write what was kept; the next records are written as before.
+
+        `logging.config` closes all handlers that there are, also those that stay in use.
+        """
+        self.acquire()
+        try:
+            self._file.drain()
+        finally:
+            self.release()
         super().close()
 
+    def close_file(self) -> None:
+        """Give the descriptor back: what comes now is lost."""
+        self.acquire()
+        try:
+            self._file.close()
+        finally:
+            self.release()
 
-def log_to_standard_error(level: str) -> None:
+
+class _ServerLogger(logging.Logger):
+    """The logger of the command line's server: an application that does not name it leaves it as it is.
+
+    Most applications call `logging.config.dictConfig` or `fileConfig`, some of them within a request. Both
+    disable all loggers that they do not name (`disable_existing_loggers`), and those that they name lose
+    their handlers. So as long as a `StandardErrorHandler` is here, nobody has named this one.
+    """
+
+    @property
+    def disabled(self) -> bool:
+        """Whether nothing is logged."""
+        return bool(self.__dict__["disabled"])
+
+    @disabled.setter
+    def disabled(self, value: bool) -> None:
+        self.__dict__["disabled"] = value and not any(map(_is_ours, self.handlers))
+
+    def removeHandler(self, hdlr: logging.Handler) -> None:
+        """Remove a handler; without the server's own one, records are the root logger's as well."""
+        super().removeHandler(hdlr)
+        if _is_ours(hdlr):
+            self.propagate = True
+
+
+def _is_ours(handler: logging.Handler) -> bool:
+    return isinstance(handler, StandardErrorHandler)
+
+
+def log_to_standard_error(level: str) -> StandardErrorHandler:
     """Show the server's own log from *level* on. The root logger stays the application's to configure.
+
+    Whoever configures the logger "wsgix.error" by name, or "wsgix" above it, replaces all this.
 
     Args:
         level: "debug", "info", "warning", "error" or "critical".
+
+    Returns:
+        the handler, to be closed at the end: `logging` forgets it when the application configures logging.
     """
-    log = logging.getLogger("wsgix")
+    log = logging.getLogger("wsgix.error")
+    # It is in use already, by many names: it becomes another kind of logger where it is.
+    log.__class__ = _ServerLogger
     for handler in [*log.handlers]:
         if isinstance(handler, StandardErrorHandler):
             log.removeHandler(handler)
-            handler.close()
-    log.addHandler(StandardErrorHandler())
+            handler.close_file()
+    handler = StandardErrorHandler()
+    log.addHandler(handler)
     log.setLevel(level.upper())
+    # Else the application's root logger would show each record once more.
     log.propagate = False
+    return handler
 
 
 def ensure_standard_streams() -> None:

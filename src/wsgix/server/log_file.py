@@ -19,7 +19,7 @@ KEPT_BYTES: Final = 1 << 18
 WARNING_SECONDS: Final = 60.0
 """Between two warnings about one log."""
 CLOSE_SECONDS: Final = 1.0
-"""How long `close` waits for a reader that is slow."""
+"""How long `drain` waits for a reader that is slow."""
 
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _MODE: Final = 0o640
@@ -114,8 +114,8 @@ class LogFile:
         os.dup2(fd, self._fd, inheritable=False)
         os.close(fd)
 
-    def close(self) -> None:
-        """Write what was kept if its reader is back within a second, and close the descriptor."""
+    def drain(self) -> None:
+        """Write what was kept if its reader is back within a second."""
         deadline = time.monotonic() + CLOSE_SECONDS
         while self._kept and self._fd >= 0:
             poll = select.poll()
@@ -123,6 +123,10 @@ class LogFile:
             if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
                 break
             self.write(b"")
+
+    def close(self) -> None:
+        """Drain the log, and close the descriptor."""
+        self.drain()
         fd, self._fd = self._fd, -1
         self._send = _send_nowhere
         if fd >= 0:
