@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,6 +71,47 @@ def test_a_thread_that_cannot_be_interrupted_is_no_longer_waited_for(serve, stuc
     assert site.get("/").content == b"fast"
     stuck.release.set()
     assert site.get("/").content == b"fast"
+
+
+def test_a_call_that_goes_straight_to_a_thread_is_watched(serve, stuck, eventually):
+    site = serve(stuck, request_timeout=SHORT)
+    scheduler = site.loop.scheduler
+    eventually(lambda: not scheduler._watching)
+    scheduler._average = 1.0  # as after slow calls
+    client = site.dial()
+    client.send(b"GET /asleep HTTP/1.1\r\nHost: t\r\n\r\n")
+    assert client.response().status == "504"
+    assert scheduler.calls == 0
+
+
+def test_a_call_that_begins_while_its_watcher_goes_to_sleep_is_watched():
+    """Whoever is about to sleep says so first, and then looks whether a call has begun."""
+    timed_out = threading.Event()
+    responder = SimpleNamespace(name="a request", time_out=lambda interrupt: timed_out.set())
+
+    class Sleepy(scheduler.Scheduler):
+        @property
+        def _watching(self):
+            return self._is_watching
+
+        @_watching.setter
+        def _watching(self, value):
+            if not value and calls_to_come:
+                calls_to_come.clear()
+                self.call_timeout.begin(responder)  # the call still finds it awake
+            self._is_watching = value
+
+    calls_to_come = []
+    watched = Sleepy(SimpleNamespace(), 1, timeout=SHORT)
+    watched._watching = True
+    calls_to_come.append(responder)
+    watcher = threading.Thread(target=watched.watch)
+    watcher.start()
+    try:
+        assert timed_out.wait(20)
+    finally:
+        watched.stop()
+        watcher.join()
 
 
 def test_a_response_that_has_begun_is_cut_off(serve, stuck, truncated, eventually):

@@ -34,10 +34,14 @@ class CallTimeout:
     Args:
         seconds: how long a call may take.
         write_off: called with the ident of a thread that is no longer waited for.
+        wake: called after a call has begun; sees that a thread calls `check` now and then while `is_busy`.
     """
 
-    def __init__(self, seconds: float, write_off: Callable[[int], object]) -> None:
+    def __init__(
+        self, seconds: float, write_off: Callable[[int], object], wake: Callable[[], object]
+    ) -> None:
         self._seconds = seconds
+        self._wake = wake
         self._write_off = write_off
         self._calls: dict[int, Call] = {}
         self._lock = threading.Lock()
@@ -47,6 +51,8 @@ class CallTimeout:
     def begin(self, responder: Responder) -> None:
         """Note that this thread calls an application."""
         self._calls[threading.get_ident()] = Call(responder, time.monotonic() + self._seconds)
+        # Only now: who watches looks at the calls before going to sleep, and then sees this one, or is woken.
+        self._wake()
 
     def end(self) -> None:
         """Note that the call is over.

@@ -86,7 +86,7 @@ class Scheduler:
     def __init__(self, room: Room, threads: int, most_waiting: int = 1000, timeout: float = 0.0) -> None:
         self._room = room
         self._most_waiting = most_waiting
-        self.call_timeout = CallTimeout(timeout, self.write_off) if timeout else None
+        self.call_timeout = CallTimeout(timeout, self.write_off, self._wake_watchdog) if timeout else None
         self._threads = threads
         self._lock = threading.Lock()
         self._leader = Member()
@@ -322,18 +322,24 @@ class Scheduler:
         """Wake the thread that watches: under `wsgix serve` it is the one that runs signal handlers."""
         self._alarm.release()
 
+    def _wake_watchdog(self) -> None:
+        """See that somebody watches a call that has just begun; on the thread that runs the application."""
+        if not self._watching:
+            self._watching = True
+            self._alarm.release()
+
     # On the thread that watches
 
     def watch(self) -> None:
         """Watch the leader until `stop`: take the lead from it when it stays inside an application."""
         while not self._stopped:
-            if self.call_timeout is not None and self.call_timeout.is_busy and not self._leader.claim:
+            if self._has_deadlines and not self._leader.claim:
                 self._alarm.acquire(timeout=_CHECK_SECONDS)
             elif self._calls == self._calls_seen and not self._leader.claim:
-                # Nobody is inside an application: sleep until the next call. The leader may have begun one
+                # Nobody is inside an application: sleep until the next call. A thread may have begun one
                 # since, without seeing that nobody watches: look again.
                 self._watching = False
-                if self._calls == self._calls_seen and not self._leader.claim:
+                if self._calls == self._calls_seen and not self._leader.claim and not self._has_deadlines:
                     self._alarm.acquire()
                 self._watching = True
             else:
@@ -344,6 +350,11 @@ class Scheduler:
             if calls == self._calls_seen and self._leader.claim:
                 self._take_lead()
             self._calls_seen = calls
+
+    @property
+    def _has_deadlines(self) -> bool:
+        """Whether a call is going on that may take too long, on the leader or on another thread."""
+        return self.call_timeout is not None and self.call_timeout.is_busy
 
     def _take_lead(self) -> None:
         """Give the lead to a spare while the leader is inside an application."""
