@@ -1,5 +1,6 @@
 """`Server` and `serve` as a program uses them: in turn, nested, side by side, and when something fails."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -155,6 +156,55 @@ def test_serve_blocks_until_a_signal_and_returns(number):
             assert '"GET / HTTP/1.1" 200 5' in process.stdout.readline()
             process.send_signal(number)
             assert process.stdout.read() == "served\n"
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+
+
+FORKING = """
+import os, signal, sys, wsgix
+
+def own(number, frame):
+    pass
+
+def child_sees(*numbers):
+    mine, theirs = os.pipe()
+    child = os.fork()
+    if not child:
+        handlers = [getattr(handler, "__name__", handler) for handler in map(signal.getsignal, numbers)]
+        os.write(theirs, repr((*handlers, signal.set_wakeup_fd(-1))).encode("ascii"))
+        signal.pause()
+        os._exit(7)
+    os.close(theirs)
+    seen = os.read(mine, 1000).decode("ascii")
+    os.close(mine)
+    os.kill(child, signal.SIGTERM)
+    return f"{seen} {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}"
+
+def application(environ, start_response):
+    text = child_sees(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+    start_response("200 OK", [])
+    return [text.encode("ascii")]
+
+signal.signal(signal.SIGUSR1, own)
+wsgix.serve(application, "127.0.0.1:0", access_log=False)
+signal.signal(signal.SIGHUP, own)
+print(child_sees(signal.SIGUSR1, signal.SIGHUP), flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_child_that_an_application_forks_has_the_handlers_from_before_serving():
+    command = [sys.executable, "-uW", "ignore", "-c", FORKING]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            url = process.stdout.readline().removeprefix("wsgix serves ").strip()
+            for _ in range(2):
+                assert fetch(url).decode() == (
+                    "(<Handlers.SIG_DFL: 0>, 'default_int_handler', 'own', <Handlers.SIG_DFL: 0>, -1) -15"
+                )
+            process.terminate()
+            assert process.stdout.read() == "('own', 'own', -1) -15\n"
             assert process.wait(20) == 0
         finally:
             process.kill()

@@ -9,6 +9,7 @@ from typing import Any, Self
 from wsgix.core.exchange import Application
 from wsgix.server.listeners import Listener, close_listeners, open_listeners
 from wsgix.server.settings import Settings, make_settings
+from wsgix.server.signals import Handler, handling
 from wsgix.server.worker import Worker
 
 
@@ -46,21 +47,17 @@ def serve_listeners(
     def reload_certificates(_number: int, _frame: FrameType | None) -> None:
         worker.reload_certificates()
 
-    handlers: dict[int, Callable[[int, FrameType | None], None]] = {}
+    handlers: dict[int, Handler] = {}
     # Signals reach the main thread only; elsewhere whoever owns it decides about them.
     if threading.current_thread() is threading.main_thread():
         handlers = {signal.SIGTERM: stop, signal.SIGINT: stop}
         if hasattr(signal, "SIGUSR1"):
             handlers |= {signal.SIGUSR1: reopen_logs, signal.SIGHUP: reload_certificates}
-    before = [(number, signal.signal(number, handler)) for number, handler in handlers.items()]
-    try:
+    with handling(handlers):
         # A host may have several addresses.
         for url in dict.fromkeys(listener.url for listener in listeners):
             announce(f"wsgix serves {url}")
         worker.run(heeds_signals=bool(handlers))
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
 
 
 class Server:
