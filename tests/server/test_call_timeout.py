@@ -87,7 +87,9 @@ def test_a_call_that_goes_straight_to_a_thread_is_watched(serve, stuck, eventual
 def test_a_call_that_begins_while_its_watcher_goes_to_sleep_is_watched():
     """Whoever is about to sleep says so first, and then looks whether a call has begun."""
     timed_out = threading.Event()
-    responder = SimpleNamespace(name="a request", time_out=lambda interrupt: timed_out.set())
+    responder = SimpleNamespace(
+        name="a request", is_answered_for=True, time_out=lambda interrupt: timed_out.set()
+    )
 
     class Sleepy(scheduler.Scheduler):
         @property
@@ -98,7 +100,7 @@ def test_a_call_that_begins_while_its_watcher_goes_to_sleep_is_watched():
         def _watching(self, value):
             if not value and calls_to_come:
                 calls_to_come.clear()
-                self.call_timeout.begin(responder)  # the call still finds it awake
+                self.call_timeout.begin(responder, lambda: None)  # the call still finds it awake
             self._is_watching = value
 
     calls_to_come = []
@@ -122,6 +124,38 @@ def test_a_response_that_has_begun_is_cut_off(serve, stuck, truncated, eventuall
         client.response()
     eventually(lambda: stuck.seen)
     assert site.get("/").content == b"fast"
+
+
+def test_the_answer_is_in_the_access_log_while_the_application_is_still_stuck(
+    serve, stuck, eventually, tmp_path
+):
+    log = tmp_path / "log"
+    site = serve(
+        stuck, request_timeout=SHORT, access_log=str(log), access_log_format="%(U)s %(s)s %(B)s %(L)s"
+    )
+    client = site.dial()
+    client.send(b"GET /asleep HTTP/1.1\r\nHost: t\r\n\r\n")
+    answer = client.response()
+    eventually(log.read_text)
+    path, status, size, seconds = log.read_text().split()
+    assert (path, status, int(size)) == ("/asleep", "504", len(answer.content))
+    assert SHORT <= float(seconds) < 20
+    stuck.release.set()
+    eventually(lambda: not site.loop._connections)
+    serve.stop()
+    assert log.read_text().split() == [path, status, size, seconds]
+
+
+def test_a_response_that_was_cut_off_is_in_the_access_log_once(serve, stuck, truncated, eventually, tmp_path):
+    log = tmp_path / "log"
+    site = serve(stuck, request_timeout=SHORT, access_log=str(log), access_log_format="%(U)s %(s)s %(B)s")
+    client = site.dial()
+    client.send(b"GET /begun HTTP/1.1\r\nHost: t\r\n\r\n")
+    with pytest.raises(truncated):
+        client.response()
+    eventually(lambda: not site.loop._connections)
+    serve.stop()
+    assert log.read_text().split() == ["/begun", "200", "5"]
 
 
 def test_a_call_that_ends_in_time_is_left_alone(serve, stuck, eventually):

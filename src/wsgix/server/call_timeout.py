@@ -26,6 +26,7 @@ class Call(NamedTuple):
 
     responder: Responder
     deadline: float
+    note: Callable[[], object]
 
 
 class CallTimeout:
@@ -48,9 +49,9 @@ class CallTimeout:
 
     # On the thread that runs the application
 
-    def begin(self, responder: Responder) -> None:
-        """Note that this thread calls an application."""
-        self._calls[threading.get_ident()] = Call(responder, time.monotonic() + self._seconds)
+    def begin(self, responder: Responder, note: Callable[[], object]) -> None:
+        """Know that this thread calls an application; *note* notes the response, if it is answered for."""
+        self._calls[threading.get_ident()] = Call(responder, time.monotonic() + self._seconds, note)
         # Only now: who watches looks at the calls before going to sleep, and then sees this one, or is woken.
         self._wake()
 
@@ -88,6 +89,8 @@ class CallTimeout:
             frame = sys._current_frames().get(ident)
             stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
             call.responder.time_out(partial(_interrupt, ident, RequestTimeout))
+        if call.responder.is_answered_for:
+            call.note()
         _log.error(
             "the application ran for more than %g seconds: %s\n%s", self._seconds, call.responder.name, stack
         )

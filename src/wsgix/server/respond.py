@@ -6,6 +6,7 @@ Any thread may respond. What the response is made of is `responder`'s; who respo
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from wsgix.core.exchange import Application
@@ -53,8 +54,10 @@ def make_respond(
         if call_timeout is None:
             _run(responder)
         else:
-            _run_in_time(responder, call_timeout)
-        if responder.status_sent:
+            note_answer = partial(note, connection.client, responder, begin)
+            _run_in_time(responder, call_timeout, note_answer)
+        # Whoever answered for the application has noted it, as this may come hours later.
+        if responder.status_sent and not responder.is_answered_for:
             note(connection.client, responder, begin)
         return responder.outcome
 
@@ -64,9 +67,11 @@ def make_respond(
         except BaseException:
             _fail(responder)
 
-    def _run_in_time(responder: Responder, call_timeout: CallTimeout) -> None:
+    def _run_in_time(
+        responder: Responder, call_timeout: CallTimeout, note_answer: Callable[[], object]
+    ) -> None:
         responder.share()
-        call_timeout.begin(responder)
+        call_timeout.begin(responder, note_answer)
         try:
             _run(responder)
             call_timeout.end()

@@ -77,6 +77,7 @@ class Responder(Exchange):
         head_sent: its head, from the status line to the empty line; b"" where that is not the server's, unset
             if there is no status.
         content_sent: after `run`, bytes of content sent.
+        is_answered_for: whether `time_out` has sent the response.
     """
 
     # What every response needs is in slots: CPython is slow to look up, and to set, an attribute whose name
@@ -106,6 +107,7 @@ class Responder(Exchange):
     _may_hold: bool = False
     _refusal: Refusal = INTERNAL_ERROR
     _claim: list[None] | None = None
+    is_answered_for: bool = False
 
     def __init__(self, connection: Connection, environ: Environ, reader: "RequestReader") -> None:
         self._connection = connection
@@ -419,6 +421,8 @@ class Responder(Exchange):
         response = refusal_response(REQUEST_TIMEOUT, date_and_server.now(), bodiless=bodiless)
         self.status_sent = REQUEST_TIMEOUT.status
         self.head_sent = response[: response.index(b"\r\n\r\n") + 4]
+        self.content_sent = len(response) - len(self.head_sent)
+        self.is_answered_for = True
         connection.send_last(response)
 
     @staticmethod
