@@ -84,12 +84,16 @@ def test_no_clock_is_read_for_a_duration_that_nobody_asks_for(log, monkeypatch):
 
 
 class Bad:
+    def __init__(self, error):
+        self._error = error
+
     def __str__(self):
-        raise ZeroDivisionError
+        raise self._error
 
 
-def test_what_an_application_put_into_its_environ_cannot_fail_the_request(log, caplog):
-    log.add("c", answered("GET /\n HTTP/1.1", HTTP_REFERER=Bad()))
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
+def test_what_an_application_put_into_its_environ_cannot_fail_the_request(log, caplog, error):
+    log.add("c", answered("GET /\n HTTP/1.1", HTTP_REFERER=Bad(error)))
     log.add("c", answered(HTTP_REFERER=None, HTTP_USER_AGENT=b'"\n'))
     log.flush()
     assert log.lines()[0].endswith(r'"None" "b\x27\x22\x5cn\x27"'.replace(r"\x27", "'"))

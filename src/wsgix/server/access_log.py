@@ -66,7 +66,7 @@ class AccessLog:
         seconds = time.monotonic() - begin if self.timed and begin else 0.0
         try:
             self._lines.append(self._make_line(text, client, answered, seconds))
-        except Exception:  # what an application left in its environ may do anything when it is looked at
+        except BaseException:  # what an application left in its environ may do anything when it is looked at
             _log.exception("no line in the access log for %s", ascii(answered.request_line))
 
     def add_refusal(self, client: str, environ: Mapping[str, Any], status: str, size: int) -> None:
