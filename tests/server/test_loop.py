@@ -646,6 +646,61 @@ def test_a_socket_that_the_application_takes_is_its_own(serve, caplog):
     assert not caplog.records
 
 
+UPGRADE = ("Connection: Upgrade", "Upgrade: h2c")
+
+
+def test_clients_that_ask_for_another_protocol_and_send_half_their_content_stop_nobody(serve, echo):
+    site = serve(echo, threads=2)
+    clients = [site.dial() for _ in range(4)]
+    # As much as is received at a time: only another call of the system tells that there is no more.
+    begun = post("/", b"x" * 100_000, *UPGRADE)[: streaming.RECEIVE_SIZE]
+    for client in clients:
+        client.get("/first")
+        client.send(begun)
+        assert site.get("/other").content == b"GET /other "
+    for client in clients:
+        client.send(post("/", b"x" * 100_000, *UPGRADE)[len(begun) :])
+        assert client.response().content == b"POST / " + b"x" * 100_000
+
+
+def test_clients_that_ask_for_another_protocol_and_read_no_response_stop_nobody(serve, eventually):
+    begun = []
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        if environ["PATH_INFO"] == "/other":
+            return [b"other"]
+        begun.append(environ)
+        return (b"y" * 60_000 for _ in range(150))
+
+    site = serve(application, threads=2, response_buffer=65536)
+    clients = [site.dial() for _ in range(4)]
+    for number, client in enumerate(clients):
+        client.send(get("/", *UPGRADE))
+        eventually(lambda number=number: len(begun) == number + 1)
+        assert site.get("/other").content == b"other"
+    for client in clients:
+        assert client.response().content == b"y" * 9_000_000
+
+
+def test_without_a_descriptor_to_lend_a_request_for_another_protocol_is_answered(serve, monkeypatch):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [repr("wsgix.socket" in environ or "gunicorn.socket" in environ).encode()]
+
+    site = serve(application)
+    client = site.dial()
+    assert client.get("/", *UPGRADE).content == b"True"
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "dup", fail_without_descriptors)
+        assert client.get("/", *UPGRADE).content == b"False"
+    assert client.get("/", *UPGRADE).content == b"True"
+
+
+def fail_without_descriptors(_fd):
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
 def test_a_connection_serves_no_more_requests_than_it_may(serve, echo):
     site = serve(echo, limit_requests_per_connection=2)
     client = site.dial()

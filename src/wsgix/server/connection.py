@@ -17,13 +17,14 @@ from wsgix.server.outgoing import Outgoing
 from wsgix.server.phase import BODY, BUSY, HEAD, Phase
 from wsgix.server.request_body import RequestBody
 from wsgix.server.shared import Common
-from wsgix.server.streaming import RECEIVE_SIZE, LentSocket, StreamedBody
+from wsgix.server.streaming import RECEIVE_SIZE, StreamedBody
 from wsgix.wire.http1 import COMPLETE, NEED_MORE, RequestReader, Step
 from wsgix.wire.http1_body import read_whole_chunks
 from wsgix.wire.http1_response import CONTINUE, early_hints
 
 if TYPE_CHECKING:
     from wsgix.server.certificates import Certificates
+    from wsgix.server.lent import LentSocket
     from wsgix.server.lent_tls import LentTLSSocket
     from wsgix.wire.proxy_protocol import ProxyHeader
 
@@ -217,14 +218,15 @@ class Connection(Outgoing):
             if refusal is not None:
                 return refusal
             self.client = environ.get("REMOTE_ADDR", "")
-        if "HTTP_UPGRADE" in environ:
+        may_change_protocol = "HTTP_UPGRADE" in environ
+        if may_change_protocol:
             self._lend(environ)
         self.environ = environ
         framing = reader.framing
         if framing == NO_BODY:
             environ["wsgi.input"] = BytesIO()
             end = reader.end
-            if inbox == reader.request and self._rewrite is None and self.lent is None:
+            if inbox == reader.request and self._rewrite is None and not may_change_protocol:
                 self._repeated = reader.request
                 self._repeated_environ = reader.merged
         else:
@@ -329,7 +331,12 @@ class Connection(Outgoing):
         """Offer the socket to an application that the client asks to speak another protocol."""
         self.is_simple = False
         if self.is_plain:
-            self.lent = LentSocket(self.socket)
+            from wsgix.server.lent import LentSocket
+
+            try:
+                self.lent = LentSocket(self.socket)
+            except OSError:  # no descriptor is left: the request is one that can be answered without
+                return
         else:
             from wsgix.server.lent_tls import LentTLSSocket
 
@@ -391,7 +398,8 @@ class Connection(Outgoing):
             self.lent.close()
             self.lent = None
             if self.is_plain:
-                self.socket.setblocking(False)  # blocking is a property that duplicates share
+                # Duplicates share it, and whoever had the descriptor may have changed it.
+                self.socket.setblocking(False)
 
     @property
     def is_clear(self) -> bool:

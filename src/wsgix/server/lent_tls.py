@@ -1,6 +1,6 @@
 """A TLS connection in the hands of the application, for protocols that begin with an Upgrade.
 
-It is to `tls.TLSSocket` what `streaming.LentSocket` is to a socket. Threads of the application call it, and
+It is to `tls.TLSSocket` what `lent.LentSocket` is to a socket. Threads of the application call it, and
 wait for the client here.
 """
 

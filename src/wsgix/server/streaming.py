@@ -1,11 +1,9 @@
-"""Request content that the application reads while it arrives, and the socket it may take over.
+"""Request content that the application reads while it arrives.
 
-Both run on the thread that runs the application: it owns the connection, and here it may wait, with a
-deadline.
+Runs on the thread that runs the application: it owns the connection, and here it may wait, with a deadline.
 """
 
 import io
-import socket
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -128,34 +126,3 @@ class StreamedBody(io.RawIOBase):
                 raise IncompleteBody("the client closed the connection before the end of its request")
             self._received += len(data)
             return data
-
-
-class LentSocket(socket.socket):
-    """A connection's socket in the hands of the application, for protocols that begin with an Upgrade.
-
-    Blocking, on a descriptor of its own. Once it has been read from or written to, the connection is the
-    application's, and the server sends nothing more.
-    """
-
-    def __init__(self, connected: socket.socket) -> None:
-        super().__init__(
-            connected.family, connected.type, connected.proto, fileno=socket.dup(connected.fileno())
-        )
-        self.used = False
-        self.setblocking(True)
-
-    def recv(self, *arguments: Any) -> bytes:
-        self.used = True
-        return super().recv(*arguments)
-
-    def recv_into(self, *arguments: Any) -> int:
-        self.used = True
-        return super().recv_into(*arguments)
-
-    def send(self, *arguments: Any) -> int:
-        self.used = True
-        return super().send(*arguments)
-
-    def sendall(self, *arguments: Any) -> None:
-        self.used = True
-        super().sendall(*arguments)
