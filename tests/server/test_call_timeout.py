@@ -193,3 +193,22 @@ def test_an_interruption_that_comes_too_late_costs_the_connection_and_no_more(
     assert client.ended
     assert site.get("/").content == b"fast"
     assert "failed" not in caplog.text
+
+
+def test_a_connection_that_the_application_has_taken_over_is_cut_off_without_a_word(serve, eventually):
+    seen = []
+
+    def application(environ, start_response):
+        environ["wsgix.socket"].sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        try:
+            while True:
+                seen.append(environ["wsgix.socket"].recv(100))
+        except RequestTimeout as error:
+            seen.append(error)
+            raise
+
+    site = serve(application, request_timeout=SHORT)
+    client = site.dial()
+    client.send(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: any\r\n\r\n")
+    assert client.rest() == b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
+    eventually(lambda: seen and isinstance(seen[-1], RequestTimeout))

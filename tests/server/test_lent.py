@@ -10,12 +10,18 @@ from wsgix.server.lent import LentSocket
 
 
 @pytest.fixture
-def trio():
+def handed_over():
+    """What was handed over to the application."""
+    return []
+
+
+@pytest.fixture
+def trio(handed_over):
     """The server's socket, the lent one and the client's."""
     left, right = socket.socketpair()
     left.setblocking(False)
     right.settimeout(20)
-    with left, right, LentSocket(left) as lent:
+    with left, right, LentSocket(left, handed_over.append) as lent:
         yield left, lent, right
 
 
@@ -56,12 +62,13 @@ RECEIVING = {
 
 
 @pytest.mark.parametrize("name", RECEIVING)
-def test_whatever_receives_is_a_use(trio, name):
+def test_whatever_receives_is_a_use(trio, handed_over, name):
     server, lent, client = trio
     client.send(b"hello")
     assert not lent.used
     assert RECEIVING[name](lent) == b"hello"
     assert lent.used
+    assert handed_over == [lent]
     assert is_blocking(server)
 
 
@@ -164,11 +171,19 @@ def test_a_duplicate_has_the_same_time_out(trio):
         assert duplicate.gettimeout() == 3
 
 
-def test_once_closed_it_cannot_be_used(trio):
+def test_it_is_handed_over_before_it_blocks(trio, handed_over):
+    server, lent, _ = trio
+    lent._hand_over = lambda lent: handed_over.append(is_blocking(server))
+    lent.send(b"hello")
+    assert handed_over == [False]
+
+
+def test_once_closed_it_cannot_be_used(trio, handed_over):
     server, lent, _ = trio
     lent.close()
     with pytest.raises(OSError, match="Bad file descriptor") as caught:
         lent.recv(1)
     assert caught.value.errno == errno.EBADF
     assert not lent.used
+    assert not handed_over
     assert not is_blocking(server)

@@ -12,7 +12,13 @@ from wsgix.server.lent_tls import LentTLSSocket
 
 
 @pytest.fixture
-def pair(tmp_path):
+def handed_over():
+    """What was handed over to the application."""
+    return []
+
+
+@pytest.fixture
+def pair(tmp_path, handed_over):
     """A lent socket and its client, which both wait."""
     chain, key = write_certificate(tmp_path, "a.test")
     left, right = socket.socketpair()
@@ -23,7 +29,7 @@ def pair(tmp_path):
     thread.start()
     with left, client_context().wrap_socket(right, server_hostname="a.test") as client:
         thread.join()
-        yield LentTLSSocket(tls), client
+        yield LentTLSSocket(tls, handed_over.append), client
 
 
 def in_thread(function, *arguments):
@@ -34,7 +40,7 @@ def in_thread(function, *arguments):
     return thread, result
 
 
-def test_it_is_used_once_something_is_read_or_written(pair):
+def test_it_is_used_once_something_is_read_or_written(pair, handed_over):
     lent, client = pair
     assert not lent.used
     assert lent.fileno() >= 0
@@ -42,6 +48,8 @@ def test_it_is_used_once_something_is_read_or_written(pair):
     lent.send(b"hello")
     assert lent.used
     assert client.recv(100) == b"hello"
+    lent.send(b"hello")
+    assert handed_over == [lent]
 
 
 def test_receiving_waits_for_the_client(pair):
@@ -116,12 +124,14 @@ def test_without_blocking_nothing_is_awaited(pair):
     assert lent.gettimeout() is None
 
 
-def test_closed_it_is_closed_for_the_application_alone(pair):
+def test_closed_it_is_closed_for_the_application_alone(pair, handed_over):
     lent, client = pair
     lent.close()
     assert lent.fileno() == -1
     with pytest.raises(OSError, match="Bad file descriptor"):
         lent.recv(1)
+    assert not lent.used
+    assert not handed_over
     client.send(b"to the server")
 
 

@@ -4,6 +4,8 @@ import contextlib
 import errno
 import gzip
 import io
+import itertools
+import logging
 import os
 import selectors
 import socket
@@ -647,6 +649,146 @@ def test_a_socket_that_the_application_takes_is_its_own(serve, caplog):
 
 
 UPGRADE = ("Connection: Upgrade", "Upgrade: h2c")
+
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n"
+
+
+def take(environ):
+    environ["wsgix.socket"].sendall(SWITCH + b"taken")
+
+
+def take_and_return_no_response(environ, start_response):
+    take(environ)
+    return []
+
+
+def take_and_return_a_block(environ, start_response):
+    take(environ)
+    start_response("200 OK", [("Content-Length", "4")])
+    return [b"more"]
+
+
+def take_and_return_too_little(environ, start_response):
+    take(environ)
+    start_response("200 OK", [("Content-Length", "4")])
+    return [b""]
+
+
+def take_and_return_blocks(environ, start_response):
+    take(environ)
+    start_response("200 OK", [])
+    return itertools.repeat(b"more")
+
+
+def take_and_write(environ, start_response):
+    take(environ)
+    write = start_response("200 OK", [("Content-Length", "8")])
+    write(b"more")
+    write(b"more")
+    return []
+
+
+def take_and_return_a_file(environ, start_response):
+    take(environ)
+    start_response("200 OK", [])
+    return environ["wsgi.file_wrapper"](open(__file__, "rb"))
+
+
+def take_and_give_hints(environ, start_response):
+    take(environ)
+    environ["wsgi.early_hints"]([("Link", "</a.css>; rel=preload")])
+    return []
+
+
+def take_while_iterated(environ, start_response):
+    yield b""
+    take(environ)
+    yield b""
+
+
+def start_and_take_while_iterated(environ, start_response):
+    start_response("200 OK", [])
+    yield b""
+    take(environ)
+    yield b"more"
+
+
+def take_and_raise(environ, start_response):
+    take(environ)
+    raise StopIteration
+
+
+@pytest.mark.parametrize(
+    "application",
+    [
+        take_and_return_no_response,
+        take_and_return_a_block,
+        take_and_return_too_little,
+        take_and_return_blocks,
+        take_and_write,
+        take_and_return_a_file,
+        take_and_give_hints,
+        take_while_iterated,
+        start_and_take_while_iterated,
+        take_and_raise,
+    ],
+)
+@pytest.mark.parametrize("request_timeout", [0, 100])
+def test_whoever_takes_the_socket_is_the_only_one_who_answers(
+    serve, tmp_path, caplog, application, request_timeout
+):
+    log = tmp_path / "log"
+    site = serve(application, access_log=str(log), request_timeout=request_timeout)
+    client = site.dial()
+    client.send(get("/", *UPGRADE))
+    assert client.rest() == SWITCH + b"taken"
+    serve.stop()
+    assert '"GET / HTTP/1.1" 101 ' in log.read_text()
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+def test_what_follows_a_take_over_is_no_request(serve):
+    calls = []
+
+    def application(environ, start_response):
+        calls.append(environ["PATH_INFO"])
+        take(environ)
+        start_response("200 OK", [])
+        return []
+
+    client = serve(application).dial()
+    client.send(get("/first", *UPGRADE) + get("/second"))
+    assert client.rest() == SWITCH + b"taken"
+    assert calls == ["/first"]
+
+
+def test_what_is_kept_of_a_response_when_the_socket_is_taken_never_leaves(serve):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        yield b"held"  # to leave with what comes quickly behind it
+        yield b"gathered"
+        take(environ)
+        yield b"more"
+
+    client = serve(application).dial()
+    client.send(get("/", *UPGRADE))
+    assert client.rest() == SWITCH + b"taken"
+
+
+def test_a_socket_of_a_request_that_is_over_takes_nothing(serve):
+    lent = []
+
+    def application(environ, start_response):
+        lent.append(environ.get("wsgix.socket"))
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    client = serve(application).dial()
+    assert client.get("/", *UPGRADE).content == b"ok"
+    assert client.get("/", *UPGRADE).content == b"ok"
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        lent[0].send(b"late")
+    assert client.get("/").content == b"ok"
 
 
 def test_clients_that_ask_for_another_protocol_and_send_half_their_content_stop_nobody(serve, echo):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wsgix.server.certificates import Certificates
     from wsgix.server.lent import LentSocket
     from wsgix.server.lent_tls import LentTLSSocket
+    from wsgix.server.tls import TLSSocket
     from wsgix.wire.proxy_protocol import ProxyHeader
 
 _MAPPED: Final = "::ffff:"
@@ -330,17 +331,19 @@ class Connection(Outgoing):
     def _lend(self, environ: Environ) -> None:
         """Offer the socket to an application that the client asks to speak another protocol."""
         self.is_simple = False
+        self.reader.is_usual = False
         if self.is_plain:
             from wsgix.server.lent import LentSocket
 
             try:
-                self.lent = LentSocket(self.socket)
+                self.lent = LentSocket(self.socket, self._hand_over)
             except OSError:  # no descriptor is left: the request is one that can be answered without
                 return
         else:
             from wsgix.server.lent_tls import LentTLSSocket
 
-            self.lent = LentTLSSocket(self.socket)  # type: ignore[arg-type]  # begin_tls put it there
+            tls: TLSSocket = self.socket  # type: ignore[assignment]  # begin_tls put it there
+            self.lent = LentTLSSocket(tls, self._hand_over)
         # gunicorn's name is the one that the WebSocket libraries for WSGI look for.
         environ["wsgix.socket"] = environ["gunicorn.socket"] = self.lent
 
@@ -349,10 +352,10 @@ class Connection(Outgoing):
         """Whether bytes leave as they are: then the socket can be lent, and files go by `sendfile`."""
         return isinstance(self.socket, socket.socket)
 
-    @property
-    def is_taken(self) -> bool:
-        """Whether the application speaks to the client itself."""
-        return self.lent is not None and self.lent.used
+    def _hand_over(self, lent: "LentSocket | LentTLSSocket") -> None:
+        """Leave the client to the application, which has begun to use *lent*; on any thread."""
+        if lent is self.lent:  # else it belongs to a request that is over
+            self.fall_silent()
 
     def _collect(self, body: RequestBody) -> Step | Refusal | None:
         try:

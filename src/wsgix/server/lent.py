@@ -7,6 +7,7 @@ client here.
 import errno
 import os
 import socket
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ _USES: Final = (
 
 
 class LentSocket(socket.socket):
-    """*connected* once more, on a descriptor of its own.
+    """A connection's socket once more, on a descriptor of its own.
 
     Once it has been read from or written to, the connection is the application's, and the server sends
     nothing more. What is done with the number from `fileno` alone goes unnoticed.
@@ -28,6 +29,10 @@ class LentSocket(socket.socket):
     descriptor, and nearly all requests with an Upgrade field, which any client may send, are answered by the
     server, who must not wait. So the descriptor itself is blocking only from the first use on.
 
+    Args:
+        connected: the connection's socket.
+        hand_over: called with this socket before its first use.
+
     Attributes:
         used: whether there was one.
 
@@ -35,11 +40,12 @@ class LentSocket(socket.socket):
         OSError: there is no descriptor left.
     """
 
-    def __init__(self, connected: socket.socket) -> None:
+    def __init__(self, connected: socket.socket, hand_over: Callable[["LentSocket"], object]) -> None:
         super().__init__(
             connected.family, connected.type, connected.proto, fileno=socket.dup(connected.fileno())
         )
         self.used = False
+        self._hand_over = hand_over
         self._is_blocking = True
 
     def _use(self) -> None:
@@ -47,6 +53,8 @@ class LentSocket(socket.socket):
         if not self.used:
             if self.fileno() < 0:
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            # First, so that the server sends nothing on what has become blocking.
+            self._hand_over(self)
             if self._is_blocking:
                 super().setblocking(True)
             # Last: another thread that finds it set goes on at once.

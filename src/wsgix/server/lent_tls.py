@@ -22,10 +22,14 @@ _Result = TypeVar("_Result")
 
 
 class LentTLSSocket:
-    """A blocking socket over *tls*, as far as WebSocket libraries use one.
+    """A blocking socket over TLS, as far as WebSocket libraries use one.
 
     Once it has been read from or written to, the connection is the application's, and the server sends
     nothing more.
+
+    Args:
+        tls: the connection's socket.
+        hand_over: called with this one before it is read from or written to.
 
     Attributes:
         used: whether that is so.
@@ -35,9 +39,10 @@ class LentTLSSocket:
         TimeoutError: it took longer than `settimeout` allows.
     """
 
-    def __init__(self, tls: TLSSocket) -> None:
+    def __init__(self, tls: TLSSocket, hand_over: Callable[["LentTLSSocket"], object]) -> None:
         self.used = False
         self._tls = tls
+        self._hand_over = hand_over
         self._is_open = True
         self._timeout: float | None = None
         # What could not be sent at once is to be sent before anything else.
@@ -70,11 +75,10 @@ class LentTLSSocket:
         self, act: Callable[[_Given], _Result], given: _Given, wait: Callable[[int, float], bool]
     ) -> _Result:
         """Do *act* as soon as it can be done."""
-        self.used = True
+        self._use()
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         while True:
-            if not self._is_open:
-                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            self._check_open()
             try:
                 return act(given)
             except BlockingIOError:
@@ -84,9 +88,20 @@ class LentTLSSocket:
             if not wait(self._tls.fileno(), left) and deadline is not None:
                 raise TimeoutError("timed out")
 
+    def _use(self) -> None:
+        """Note that the application talks to the client."""
+        if not self.used:
+            self._check_open()
+            self._hand_over(self)
+            self.used = True
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
     def shutdown(self, how: int) -> None:
         """End one side, or both, as `TLSSocket.shutdown` does."""
-        self.used = True
+        self._use()
         self._tls.shutdown(how)
 
     def close(self) -> None:

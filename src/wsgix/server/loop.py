@@ -293,6 +293,9 @@ class Loop(Arrivals):
 
     def _settle(self, connection: Connection, outcome: Outcome) -> None:
         """Do what follows from a response."""
+        if connection.is_taken:
+            self._close(connection)
+            return
         if outcome is ABORT or connection.lost is not None:
             self._abort(connection, connection.reader.line.version)
             return

@@ -34,6 +34,7 @@ class Outgoing:
         outbox, file_left: what the client has not taken yet of the response; bytes, and how many of a file.
         is_simple: whether nothing but its response is left to see to, once the request at hand is answered.
         is_inline: whether the application runs on the leader, when it runs for it.
+        is_taken: whether the application speaks to the client itself; then nothing is sent here any more.
         lost: what sending to the client failed with while the application went on.
     """
 
@@ -48,6 +49,7 @@ class Outgoing:
         "file_left",
         "is_inline",
         "is_simple",
+        "is_taken",
         "lost",
         "outbox",
         "socket",
@@ -59,6 +61,7 @@ class Outgoing:
         self._common = common
         self.is_simple = False  # it is not polled for yet
         self.is_inline = True
+        self.is_taken = False
         self.outbox: bytearray | memoryview = _EMPTY
         self.file_left = 0
         self.lost: OSError | None = None
@@ -122,6 +125,14 @@ class Outgoing:
             self._stalled = Lock()
             self._common.on_stall(self)
         return self._gathered
+
+    def fall_silent(self) -> None:
+        """Send nothing more, whatever comes; on any thread."""
+        if self._stalled is None:
+            self._stalled = Lock()  # from here on all that is sent takes the way through `flush`
+        with self._stalled:
+            self.is_taken = True
+            self.flush()
 
     def push(self, is_last: bool = False) -> None:
         """Send what the socket takes of what is kept or gathered; wait and raise as `send` does."""
@@ -224,11 +235,19 @@ class Outgoing:
             self.flush()
 
     def flush(self) -> bool:
-        """Send more of what is kept; tell whether all has left, else the client is to be polled for.
+        """Send more of what is kept, or forget it if the connection is taken.
+
+        Tells whether nothing is left; else the client is to be polled for.
 
         Raises:
             OSError: the client is gone, or a file is shorter than it was.
         """
+        if self.is_taken:
+            self._gathered = _NOTHING
+            self.outbox = _EMPTY
+            self.file_left = 0
+            self._close_file()
+            return True
         try:
             if self._gathered:
                 self._keep()

@@ -260,6 +260,10 @@ class Responder(Exchange):
         known = None if length is None else 0
         framing, outcome = _framing(method, status, version, known, self.outcome)
         connection = self._connection
+        if connection.is_taken:
+            framing = (
+                _BODILESS  # nothing of it leaves: the first block that the application gives is its last
+            )
         if outcome is CLOSE or connection.closing:
             self.outcome = CLOSE
         elif connection.streamed is not None and connection.streamed.awaits_continue:
@@ -305,6 +309,8 @@ class Responder(Exchange):
     def finish_content(self) -> None:
         """See that the head is sent, the content whole and its end marked."""
         if not self.headers_sent:
+            if self.status is None and self._connection.is_taken:
+                return  # who speaks to the client itself need not start a response
             self._at_end = True
         super().finish_content()
         self.remaining = 0  # all is said: an error in close() must not cut what the client has yet to take
@@ -391,6 +397,12 @@ class Responder(Exchange):
         # However the response ended: what the application did give is the client's.
         with contextlib.suppress(OSError):
             self._connection.push(is_last=True)
+        if self._connection.is_taken:
+            # Whatever the application gave as its response, the client has got another one from it.
+            self.outcome = ABORT
+            self.status_sent = "101"
+            self.head_sent = b""
+            self.content_sent = 0
         self._finished = True
         self.status = None  # from here on write() is refused: the connection is no longer ours
         self._close_result()
@@ -409,7 +421,8 @@ class Responder(Exchange):
         the client does next could be what ends the application's call.
         """
         connection = self._connection
-        claim: list[None] = self._claim or []
+        # Whoever has taken the connection over has answered.
+        claim: list[None] = [] if connection.is_taken else self._claim or []
         try:
             claim.pop()
         except IndexError:
@@ -448,9 +461,6 @@ class Responder(Exchange):
         """Answer for the application, unless it speaks to the client itself or the client is at fault."""
         error = sys.exc_info()[1]
         if self._connection.is_taken:
-            self.outcome = ABORT
-            self.status_sent = "101"
-            self.head_sent = b""
             if not isinstance(error, StopIteration | ConnectionError):
                 self.log_exception(sys.exc_info())  # type: ignore[arg-type]
         elif isinstance(error, RefusedBody | IncompleteBody):
