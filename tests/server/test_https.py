@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 
 import pytest
 
@@ -397,3 +398,32 @@ def test_new_certificates_are_for_new_connections(site, tmp_path):
         ask(old, "/")
         assert old.recv(65536).endswith(b"hello")
         assert "renewed.test" not in names_shown(old)
+
+
+def test_a_thread_that_the_application_leaves_behind_is_woken_and_its_client_told(serve, tmp_path):
+    threads = []
+    is_receiving = threading.Event()
+
+    def taking(environ, start_response):
+        lent = environ["wsgix.socket"]
+        lent.sendall(b"taken")
+        threads.append(threading.Thread(target=receive, args=(lent,), daemon=True))
+        threads[0].start()
+        is_receiving.wait()
+        return []
+
+    def receive(lent):
+        with contextlib.suppress(OSError):
+            while lent.recv(1):
+                is_receiving.set()
+
+    chain, key = write_certificate(tmp_path, "localhost")
+    here = Site(serve(taking, certfile=chain, keyfile=key), tmp_path)
+    with here.dial() as connected:
+        ask(connected, "/", "Connection: Upgrade", "Upgrade: any")
+        assert connected.recv(100) == b"taken"
+        connected.sendall(b"x")
+        # Without close_notify this would be an error.
+        assert rest(connected) == b""
+        threads[0].join(20)
+    assert not threads[0].is_alive()

@@ -9,6 +9,7 @@ import pytest
 from tests.server.authority import client_context, finish_handshake, write_certificate
 from wsgix.server.certificates import Certificates
 from wsgix.server.lent_tls import LentTLSSocket
+from wsgix.server.poller import wait_readable
 
 
 @pytest.fixture
@@ -133,6 +134,18 @@ def test_closed_it_is_closed_for_the_application_alone(pair, handed_over):
     assert not lent.used
     assert not handed_over
     client.send(b"to the server")
+
+
+def test_who_waits_when_the_connection_is_closed_is_told(pair):
+    lent, _ = pair
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        lent._repeat(close_below, lent, wait_readable)
+
+
+def close_below(lent):
+    lent.close()
+    lent._tls.raw.close()
+    raise BlockingIOError
 
 
 def test_ending_its_side_ends_it_with_close_notify(pair):

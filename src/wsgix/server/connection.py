@@ -445,6 +445,11 @@ class Connection(Outgoing):
     def close(self) -> None:
         """Close the socket, and what the request at hand holds."""
         self.phase = Phase.CLOSED
+        if self.is_taken:
+            # The application may have left a thread behind that waits for the client: closing this descriptor
+            # would neither wake it nor tell the client.
+            self.say_end()
+            self.cut_off()
         self.end_request()
         # They lead back to this connection.
         self.template = self.environ = self._repeated_environ = {}

@@ -79,13 +79,15 @@ class LentTLSSocket:
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         while True:
             self._check_open()
+            fd = self._tls.fileno()
             try:
                 return act(given)
             except BlockingIOError:
                 if self._timeout == 0:
                     raise
             left = _WAIT if deadline is None else deadline - time.monotonic()
-            if not wait(self._tls.fileno(), left) and deadline is not None:
+            # If the connection is closed meanwhile, the next turn says so.
+            if not wait(fd, left) and deadline is not None:
                 raise TimeoutError("timed out")
 
     def _use(self) -> None:
