@@ -39,6 +39,9 @@ and so does a wrong value; the message says what is wanted.
 
 A size may end in `k`, `m` or `g`, for KiB, MiB and GiB, as in `64k`; a time in `ms`, `s`, `m` or `h`, as in
 `250ms`. A switch is `--name` or `--no-name`; its variable is `on` or `off`.
+
+The relative path of a file starts at the directory in which the server was started, or `wsgix.Server` made;
+the application may go elsewhere.
 """
 
 SETTINGS_NOTES: Final[Mapping[Section, str]] = {

@@ -136,6 +136,25 @@ def test_rotation_under_load_loses_and_tears_no_line(site):
     assert server.out.text() == ""
 
 
+def test_a_relative_path_means_the_directory_of_the_command_wherever_the_application_goes(site):
+    (site / "elsewhere").mkdir()
+    (site / "moving_app.py").write_text("import os\nos.chdir('elsewhere')\nfrom site_app import app\n")
+    (site / "logs").mkdir()
+    log = site / "logs" / "access.log"
+    with serving("moving_app", "--access-log", "logs/access.log", cwd=site) as server:
+        log.rename(site / "logs" / "old.log")
+        server.signal(signal.SIGUSR1)
+        deadline = time.monotonic() + DEADLINE
+        while not log.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.0005)
+        with server.connect() as client:
+            ask(client)
+        server.stop()
+    assert '"GET / HTTP/1.1" 200 2' in log.read_text()
+    assert [*(site / "elsewhere").iterdir()] == []
+
+
 def test_a_log_that_is_truncated_begins_anew(site):
     log = site / "access.log"
     with serving("site_app", "--access-log", str(log), cwd=site) as server, server.connect() as client:

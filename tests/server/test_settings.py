@@ -1,5 +1,6 @@
 """Settings: what comes from where, what is refused, and that a refusal says what is wanted."""
 
+import os
 import pathlib
 
 import pytest
@@ -128,9 +129,9 @@ def test_a_bad_address_is_refused_in_one_line_that_says_what_to_write(bind, seen
 
 
 def test_several_files_are_given_as_one_path_or_many_or_none():
-    assert make_settings(certfile="a.pem").certfile == ("a.pem",)
-    assert make_settings(certfile=pathlib.Path("a.pem")).certfile == ("a.pem",)
-    assert make_settings(certfile=["a.pem", pathlib.Path("b,c.pem")]).certfile == ("a.pem", "b,c.pem")
+    assert make_settings(certfile="/a.pem").certfile == ("/a.pem",)
+    assert make_settings(certfile=pathlib.Path("/a.pem")).certfile == ("/a.pem",)
+    assert make_settings(certfile=["/a.pem", pathlib.Path("/b,c.pem")]).certfile == ("/a.pem", "/b,c.pem")
     assert make_settings(certfile="none").certfile == ()
     assert make_settings(certfile=["none"]).certfile == ()
     assert make_settings(certfile=[]).certfile == ()
@@ -140,6 +141,18 @@ def test_several_files_are_given_as_one_path_or_many_or_none():
 @pytest.mark.parametrize("value", [3, True, ["a.pem", "none"], ["a.pem", ""]])
 def test_other_files_are_refused(value):
     assert refusal(certfile=value).endswith("but must be the path of a file, or none")
+
+
+def test_a_relative_path_without_a_current_directory_is_refused(monkeypatch):
+    def getcwd():
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(os, "getcwd", getcwd)
+    assert refusal(access_log="logs/access.log") == (
+        "access_log is 'logs/access.log', but there is no current directory to look in "
+        "(No such file or directory); write an absolute path"
+    )
+    assert make_settings(access_log="/access.log").access_log == "/access.log"
 
 
 @pytest.mark.parametrize(

@@ -364,9 +364,9 @@ def test_a_system_without_users_knows_numbers_only(monkeypatch):
 
 def test_a_file_is_a_path_or_none():
     row = row_of(Kind.FILE)
-    assert read_value(row, "a b,c.pem") == "a b,c.pem"
-    assert read_value(row, pathlib.Path("a") / "b") == os.path.join("a", "b")
-    assert read_value(row, "./none") == "./none"
+    assert read_value(row, "/a b,c.pem") == "/a b,c.pem"
+    assert read_value(row, pathlib.Path("/a") / "b") == "/a/b"
+    assert read_value(row, "./none") == f"{os.getcwd()}/./none"
     assert read_value(row, "none") is None
     assert read_value(row, None) is None
     for value in ("", "a\0b", b"a", 3, True):
@@ -375,7 +375,7 @@ def test_a_file_is_a_path_or_none():
 
 def test_among_several_files_there_is_no_none():
     row = row_of(Kind.FILE, several=True)
-    assert read_value(row, "a.pem") == "a.pem"
+    assert read_value(row, "/a.pem") == "/a.pem"
     assert refused(row, "none")
     assert refused(row, None)
 
@@ -388,9 +388,9 @@ def test_among_several_files_there_is_no_none():
         (True, True),
         ("off", False),
         (False, False),
-        ("access.log", "access.log"),
-        ("./on", "./on"),
-        (pathlib.Path("access.log"), "access.log"),
+        ("/access.log", "/access.log"),
+        ("./on", f"{os.getcwd()}/./on"),
+        (pathlib.Path("/access.log"), "/access.log"),
     ],
 )
 def test_a_log_is_standard_output_a_file_or_off(value, log):
@@ -400,6 +400,15 @@ def test_a_log_is_standard_output_a_file_or_off(value, log):
 @pytest.mark.parametrize("value", ["", "a\0b", None, 3, b"-"])
 def test_another_log(value):
     assert refused(row_of(Kind.LOG), value)
+
+
+@pytest.mark.parametrize("kind", [Kind.FILE, Kind.LOG])
+def test_a_relative_path_starts_where_it_was_read_and_is_not_normalized(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = read_value(row_of(kind), "link/../file")
+    monkeypatch.chdir("/")
+    assert path == f"{tmp_path}/link/../file"
+    assert read_value(row_of(kind), path) == path
 
 
 # Networks

@@ -197,6 +197,11 @@ def _read_one(row: Setting, value: object, label: str) -> object:
                 "write HOST:PORT, [IPV6]:PORT or unix:PATH, as in 127.0.0.1:8000"
             ) from None
         raise _wrong(row, value, label) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{label} is {str(value)!r}, but there is no current directory to look in "
+            f"({error.strerror}); write an absolute path"
+        ) from None
 
 
 def _wrong(row: Setting, value: object, label: str) -> ConfigurationError:

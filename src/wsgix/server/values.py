@@ -1,7 +1,7 @@
 """One value of a setting, from text or from Python to what the server holds. The table is `facts.settings`.
 
 Whatever cannot be read is a ValueError, and `server.settings` tells the user. Nothing here opens a file or a
-socket; only the names of users and groups are looked up.
+socket; only the current directory and the names of users and groups are looked up.
 """
 
 import os
@@ -62,6 +62,7 @@ def read_value(row: Setting, value: object) -> object:
 
     Raises:
         ValueError: it is not what the row wants; for an address, the message tells why.
+        OSError: it is a relative path, and there is no current directory.
     """
     return _READERS[row.kind](row, value)
 
@@ -272,7 +273,9 @@ def _read_path(value: object) -> str:
     path = os.fspath(value)
     if not isinstance(path, str) or not path or "\0" in path:
         raise ValueError
-    return path
+    # An application may change the current directory while it is loaded or later, and logs and certificates
+    # are opened again. It is joined, not normalized: "link/.." may be elsewhere.
+    return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
 
 
 def _read_log(row: Setting, value: object) -> bool | str:
