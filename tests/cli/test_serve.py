@@ -5,10 +5,11 @@ import re
 import signal
 import socket
 import stat
+import subprocess
 
 import pytest
 
-from tests.serving import DEADLINE, run_wsgix, serving
+from tests.serving import COMMAND, DEADLINE, environment_with, run_wsgix, serving
 
 PLAIN = "examples/plain/app.py"
 
@@ -250,3 +251,67 @@ def test_a_signal_ends_it_once_the_request_in_flight_is_answered(tmp_path, numbe
     assert content == b"answered"
     assert b"Connection: close" in head.split(b"\r\n")
     assert server.err.text() == f"wsgix serves {server.url}\n"
+
+
+STUCK = """
+import atexit, concurrent.futures, os, sys, threading
+
+pool = concurrent.futures.ThreadPoolExecutor()
+never = threading.Event()
+atexit.register(lambda: os.write(2, b"exit functions ran\\n"))
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path.startswith("/fill"):  # what is left in the buffer is for the end to write
+        os.set_blocking(1, False)
+        try:
+            while True:
+                os.write(1, b"x")
+        except BlockingIOError:
+            os.set_blocking(1, True)
+        sys.stdout.write("late")
+    os.write(int(os.environ["NEWS"]), b"inside")
+    if path == "/fill/print":
+        while True:
+            print("x" * 1000)
+    if path == "/pool":
+        pool.submit(never.wait).result()
+    if path == "/left":
+        pool.submit(never.wait)
+    start_response("200 OK", [("Content-Length", "0")])
+    return []
+"""
+
+
+@pytest.mark.parametrize("path", ["/fill", "/fill/print", "/pool", "/left"])
+def test_neither_a_reader_that_stands_still_nor_a_thread_that_is_busy_holds_the_end_up(tmp_path, path):
+    (tmp_path / "stuck.py").write_text(STUCK)
+    news, tell = os.pipe()
+    unread, output = os.pipe()
+    command = [*COMMAND, "serve", "stuck", "--no-access-log", "--graceful-timeout=100ms", "--bind=unix:s"]
+    with (
+        os.fdopen(news, "rb", 0) as news_file,
+        os.fdopen(unread, "rb", 0),
+        subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=environment_with({"NEWS": str(tell), "PYTHONUNBUFFERED": ""}),
+            pass_fds=[tell],
+            stdout=output,
+            stderr=subprocess.PIPE,
+        ) as process,
+    ):
+        os.close(tell)
+        os.close(output)
+        try:
+            assert process.stderr.readline().startswith(b"wsgix serves ")
+            with connect_unix(tmp_path / "s") as client:
+                client.sendall(get(path))
+                assert news_file.read(6) == b"inside"
+                if path in ("/fill", "/left"):
+                    assert b" 200 " in client.recv(65536)
+                process.terminate()
+                assert process.wait(DEADLINE) == 0
+            assert (b"exit functions ran\n" in process.stderr.read()) == (path != "/left")
+        finally:
+            process.kill()

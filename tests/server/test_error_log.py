@@ -1,10 +1,12 @@
 """The server's own log: a record cannot be mistaken for two, and standard error may be closed or full."""
 
+import fcntl
 import io
 import logging
 import os
 import re
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -205,8 +207,39 @@ def test_what_a_full_stream_did_not_take_is_given_up(monkeypatch):
     with open("/dev/full", "w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         print("lost")
-        give_up_unwritable_streams()
+        assert give_up_unwritable_streams() == []
         full.flush()
+
+
+def test_a_stream_whose_reader_stands_still_is_given_up_and_named(monkeypatch):
+    monkeypatch.setattr(error_log, "FLUSH_SECONDS", 0.05)
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as stands, os.fdopen(writer, "w") as stream:
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(writer, b"x" * 4096)
+        stream.write("late")
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert give_up_unwritable_streams() == ["stdout"]
+        assert os.fstat(writer).st_rdev == os.stat(os.devnull).st_rdev
+        assert stands.read(4096) == b"x" * 4096  # lets the thread that waits end
+
+
+def test_without_another_thread_the_streams_are_flushed_by_this_one(monkeypatch, tmp_path):
+    def no_thread(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    with open(tmp_path / "out", "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        print("kept")
+        assert give_up_unwritable_streams() == []
+        assert (tmp_path / "out").read_text() == "kept\n"
+
+
+def test_what_an_application_has_put_in_the_place_of_a_stream_fails_nobody(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", object())
+    monkeypatch.setattr(sys, "stderr", None)
+    assert give_up_unwritable_streams() == []
 
 
 def test_a_stream_that_is_closed_is_left_alone(monkeypatch):

@@ -11,6 +11,7 @@ import sys
 from typing import Final
 
 from wsgix.cli.application import DEFAULT_NAMES, load_application
+from wsgix.cli.ending import see_to_the_end
 from wsgix.cli.failure import CommandFailure
 from wsgix.facts.settings import METAVARS, SETTINGS, Kind, Section, Setting
 from wsgix.server.allocator import share_one_arena
@@ -86,10 +87,12 @@ def _serve(options: argparse.Namespace) -> None:
         close_listeners(listeners)
         raise
     try:
-        serve_listeners(application, listeners, settings, _announce)
-    finally:
-        log.close()
+        with contextlib.closing(log):
+            serve_listeners(application, listeners, settings, _announce)
+    except BaseException:
         give_up_unwritable_streams()
+        raise
+    see_to_the_end(settings.graceful_timeout)
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -7,11 +7,16 @@ other; `log_to_standard_error` is for the command line.
 import logging
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterable
 from typing import Any, Final
 
 from wsgix.server.access_format import REQUEST_ID
 from wsgix.server.log_file import open_stream
+
+FLUSH_SECONDS: Final = 0.5
+"""How long the end of the process waits for who reads a standard stream."""
 
 _FORMAT: Final = "[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s"
 _TIME: Final = "%Y-%m-%d %H:%M:%S %z"
@@ -205,19 +210,44 @@ def ensure_standard_streams() -> None:
             setattr(sys, name, os.fdopen(fd, "w", encoding="utf-8", closefd=False))
 
 
-def give_up_unwritable_streams() -> None:
-    """See that the end of the process does not fail for what a full or closed stream did not take."""
-    for stream in (sys.stdout, sys.stderr):
+def give_up_unwritable_streams() -> list[str]:
+    """See that the end of the process does not fail for what a full or closed stream did not take.
+
+    Returns:
+        The names of the streams that are stuck: their readers stand still, or a thread that waits for these
+        holds their locks. The interpreter must not flush them.
+    """
+    flushing = []
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        thread = threading.Thread(target=_flush_or_give_up, args=(stream,), daemon=True)
         try:
-            stream.flush()
-        except (OSError, ValueError):
+            thread.start()
+        except RuntimeError:  # no more threads to be had
+            _flush_or_give_up(stream)
+        else:
+            flushing.append((name, stream, thread))
+    deadline = time.monotonic() + FLUSH_SECONDS
+    stuck = []
+    for name, stream, thread in flushing:
+        thread.join(max(0.0, deadline - time.monotonic()))
+        if thread.is_alive():
+            stuck.append(name)
             _redirect_to_null(stream)
+    return stuck
+
+
+def _flush_or_give_up(stream: Any) -> None:
+    try:
+        stream.flush()
+    except (OSError, ValueError, AttributeError):  # AttributeError: the application has put something there
+        _redirect_to_null(stream)
 
 
 def _redirect_to_null(stream: Any) -> None:
     try:
         fd = stream.fileno()
-    except (OSError, ValueError):  # nothing of it will be flushed
+    except (OSError, ValueError, AttributeError):  # nothing of it will be flushed
         return
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, fd)
