@@ -262,12 +262,22 @@ def test_closing_waits_for_a_reader_that_is_slow(pipe):
     assert b"".join(got).replace(LINE, b"") == b""
 
 
-def test_closing_does_not_wait_for_ever(pipe, monkeypatch):
+def test_closing_does_not_wait_for_ever_and_says_what_is_lost(pipe, monkeypatch, caplog):
     monkeypatch.setattr(log_file, "CLOSE_SECONDS", 0.0)
-    log = open_stream("the log", pipe[1])
-    while not log.is_behind:
+    reader, writer = pipe
+    log = open_stream("the log", writer)
+    written = 0
+    while not caplog.messages:  # the warning about what is too much to keep: the next is not due for a minute
         log.write(LINE)
+        written += 1
     log.close()
+    writer.close()
+    lost = written - reader.read(1 << 20).count(b"\n")
+    assert caplog.messages[1:] == [
+        f"the log cannot be written: its reader stands still; lines lost so far: {lost}"
+    ]
+    log.close()
+    assert len(caplog.messages) == 2
 
 
 def test_a_socket_as_systemd_gives_it_holds_nobody_up():

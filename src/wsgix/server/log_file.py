@@ -1,7 +1,7 @@
 """Where log lines go: a file, or a stream of the process. It raises nothing and waits for nobody.
 
-What cannot be written is lost; once a minute a warning says so. One thread at a time may `write`; any may
-`reopen`, also in a signal handler.
+What cannot be written is lost; a warning says so once a minute, and at the end for what was still kept. One
+thread at a time may `write`; any may `reopen`, also in a signal handler.
 """
 
 import contextlib
@@ -87,9 +87,12 @@ class LogFile:
     def _lose(self, data: bytes, error: Exception) -> None:
         self._lost += data.count(b"\n")
         now = time.monotonic()
-        if self._name and now >= self._next_warning:
+        if now >= self._next_warning:
             self._next_warning = now + WARNING_SECONDS
-            reason = getattr(error, "strerror", None) or error
+            self._warn(getattr(error, "strerror", None) or error)
+
+    def _warn(self, reason: object) -> None:
+        if self._name:
             _log.warning("%s cannot be written: %s; lines lost so far: %d", self._name, reason, self._lost)
 
     @property
@@ -125,8 +128,13 @@ class LogFile:
             self.write(b"")
 
     def close(self) -> None:
-        """Drain the log, and close the descriptor."""
+        """Drain the log, lose what nobody reads, and close the descriptor."""
         self.drain()
+        kept, self._kept = self._kept, b""
+        if kept:
+            self._lost += kept.count(b"\n")
+            # At once, however long ago the last warning was: there will be no other.
+            self._warn("its reader stands still")
         fd, self._fd = self._fd, -1
         self._send = _send_nowhere
         if fd >= 0:
