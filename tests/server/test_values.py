@@ -289,6 +289,7 @@ def test_a_format_is_one_of_its_words_or_has_an_atom():
     row = row_of(Kind.FORMAT, choices=("combined", "json"))
     assert read_value(row, "json") == "json"
     assert read_value(row, "%(h)s \u00e9") == "%(h)s \u00e9"
+    assert read_value(row, "%(h)s\t%(s)s") == "%(h)s\t%(s)s"
     for value in ("", "jso", "JSON", "text", "%(h)s\n", "%(h)s\x1b", None, 1):
         assert refused(row, value)
 
