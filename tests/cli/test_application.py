@@ -7,7 +7,11 @@ import urllib.request
 
 import pytest
 
+import wsgix
 from tests.serving import COMMAND, DEADLINE, environment_with, run_wsgix, serving
+from wsgix.cli import application
+
+SOURCE = os.path.dirname(os.path.dirname(wsgix.__file__))
 
 
 def get(url: str) -> str:
@@ -119,6 +123,15 @@ def test_a_folder_with_an_init_file_may_bear_such_a_name_too(folder):
     assert answer_of("code/main.py", folder) == "mine main"
 
 
+def test_a_file_is_served_though_pythonpath_has_another_of_its_name_before_it(folder):
+    for place in ("a", "b"):
+        folder.write(f"{place}/pkg/__init__.py", "")
+        folder.write_app(f"{place}/pkg/main.py", place)
+    path = os.pathsep.join([SOURCE, f"{folder.path}/a", f"{folder.path}/b"])
+    with serving("b/pkg/main.py", cwd=folder.path, PYTHONPATH=path) as server:
+        assert get(server.url) == "b pkg.main"
+
+
 def test_a_file_may_have_a_name_that_is_no_identifier(folder):
     folder.write_app("my-site.v2.py", "dashed")
     assert answer_of("./my-site.v2.py", folder) == "dashed my-site.v2"
@@ -177,6 +190,50 @@ def test_a_file_that_does_not_exist(folder):
     assert refusal_of("nowhere.py", folder) == f"there is no file nowhere.py in {folder.path}"
     path = f"{folder.path}/nowhere.py"
     assert refusal_of(path, folder) == f"there is no file {path}"
+
+
+@pytest.mark.parametrize("name", ["gone:app", "gone.py", "./gone.py:app"])
+def test_a_current_directory_that_was_removed(folder, name):
+    removed = folder.path / "removed"
+    removed.mkdir()
+    done = subprocess.run(
+        ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", *COMMAND, "serve", name, "--bind", "127.0.0.1:0"],
+        cwd=removed,
+        env=environment_with({}),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=DEADLINE,
+    )
+    assert done.returncode == 4
+    assert done.stderr == (
+        f"wsgix: cannot load {name!r}: there is no current directory to look in (No such file or directory); "
+        "change into one that exists\n"
+    )
+
+
+def test_a_file_whose_name_is_too_long(folder):
+    name = "long" * 100 + ".py"
+    assert refusal_of(name, folder) == f"{name} in {folder.path} cannot be reached: File name too long"
+
+
+def test_a_file_that_may_not_be_reached(monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(application.os, "stat", refuse)
+    with pytest.raises(application.ApplicationError) as caught:
+        application.load_application("/private/app.py")
+    assert str(caught.value) == (
+        "cannot load '/private/app.py': /private/app.py cannot be reached: Permission denied"
+    )
+
+
+def test_a_file_of_a_package_whose_name_is_taken(folder):
+    folder.write("sites/wsgix/__init__.py", "")
+    path = folder.write_app("sites/wsgix/main.py", "never")
+    assert refusal_of("sites/wsgix/main.py", folder) == (
+        f"{path} would be imported as wsgix.main, but wsgix is {SOURCE}/wsgix/__init__.py; rename one of them"
+    )
 
 
 def test_a_directory(folder):

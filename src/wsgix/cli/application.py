@@ -9,6 +9,7 @@ import importlib.machinery
 import importlib.util
 import os
 import re
+import stat
 import sys
 import traceback
 from pathlib import Path
@@ -67,7 +68,7 @@ def load_application(name: str) -> Any:
 def _import_module(name: str, source: str) -> ModuleType:
     if not all(source.split(".")):
         raise _cannot(name, f"{source!r} is not the name of a module; write it as in package.module")
-    folder = os.getcwd()
+    folder = _current_folder(name)
     _put_on_path(folder)
     try:
         return importlib.import_module(source)
@@ -82,26 +83,51 @@ def _import_module(name: str, source: str) -> ModuleType:
 
 
 def _import_file(name: str, path: Path) -> ModuleType:
-    if path.is_dir():
+    place = "" if path.is_absolute() else f" in {_current_folder(name)}"
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = 0
+    except OSError as error:
+        raise _cannot(name, f"{path}{place} cannot be reached: {error.strerror}") from None
+    if stat.S_ISDIR(mode):
         raise _cannot(name, f"{path} is a directory; name the file in it, as in {path / 'app.py'}")
-    if not path.is_file():
-        raise _cannot(name, f"there is no file {path}{'' if path.is_absolute() else f' in {os.getcwd()}'}")
+    if not stat.S_ISREG(mode):
+        raise _cannot(name, f"there is no file {path}{place}")
     path = path.resolve()
     module_name, folder = _place_in_packages(path)
     # A file may bear the name of a module of the standard library, and must not be imported in its place.
     _put_on_path(str(folder), last=module_name in sys.stdlib_module_names)
     try:
-        if folder != path.parent:
+        if folder == path.parent:
+            return _execute(path, module_name)
+        # This runs the code of its packages only: whatever bears its name is not run in its place.
+        found = importlib.util.find_spec(module_name)
+        if found is not None and os.path.realpath(found.origin or "") == str(path):
             return importlib.import_module(module_name)
-        return _execute(path, module_name)
     except (Exception, SystemExit) as error:
         raise _code_failed(name, error) from None
+    package = module_name.partition(".")[0]
+    other = getattr(sys.modules.get(package), "__file__", None) or "another module"
+    raise _cannot(
+        name,
+        f"{path} would be imported as {module_name}, but {package} is {other}; rename one of them",
+    )
+
+
+def _current_folder(name: str) -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise _cannot(
+            name, f"there is no current directory to look in ({error.strerror}); change into one that exists"
+        ) from None
 
 
 def _place_in_packages(path: Path) -> tuple[str, Path]:
     """Return the module name of the file *path*, so that its relative imports work, and where it starts."""
     names, folder = [path.stem], path.parent
-    while path.stem.isidentifier() and (folder / "__init__.py").is_file():
+    while path.stem.isidentifier() and os.path.isfile(folder / "__init__.py"):
         names.insert(0, folder.name)
         folder = folder.parent
     if len(names) > 1 and names[0] not in sys.stdlib_module_names:
@@ -124,8 +150,12 @@ def _execute(path: Path, module_name: str) -> ModuleType:
 
 
 def _put_on_path(folder: str, *, last: bool = False) -> None:
-    if folder not in sys.path:
-        sys.path.insert(len(sys.path) if last else 0, folder)
+    if last:
+        if folder not in sys.path:
+            sys.path.append(folder)
+    else:
+        # It may stand further back already, by PYTHONPATH, behind a folder with another module of the name.
+        sys.path[:] = [folder, *(entry for entry in sys.path if entry != folder)]
 
 
 def _find(name: str, source: str, module: ModuleType, attribute: str) -> Any:
@@ -218,4 +248,5 @@ def _own_code(error: BaseException) -> TracebackType | None:
 
 
 def _is_import_machinery(filename: str) -> bool:
-    return filename in (__file__, importlib.__file__) or filename.startswith("<frozen importlib")
+    own = (__file__, importlib.__file__, importlib.util.__file__)
+    return filename in own or filename.startswith("<frozen importlib")
