@@ -236,6 +236,16 @@ def test_a_file_of_a_package_whose_name_is_taken(folder):
     )
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_the_exit_status_stands_though_nobody_can_be_told(folder):
+    with open("/dev/full", "w") as full:
+        command = [*COMMAND, "serve", "nowhere_at_all", "--bind", "127.0.0.1:0"]
+        done = subprocess.run(
+            command, cwd=folder.path, env=environment_with({}), stderr=full, timeout=DEADLINE
+        )
+    assert done.returncode == 4
+
+
 def test_a_directory(folder):
     folder.write_app("sites/main.py", "never")
     assert refusal_of("./sites", folder) == "sites is a directory; name the file in it, as in sites/app.py"

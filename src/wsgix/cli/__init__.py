@@ -56,11 +56,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
     except CommandFailure as failure:
-        print(f"wsgix: {failure}", file=sys.stderr)
+        _tell(f"wsgix: {failure}")
         return failure.exit_status
     except KeyboardInterrupt:  # a server turns the signal into its regular end; this is before it serves
         return _INTERRUPTED
     return status
+
+
+def _tell(line: str) -> None:
+    """Print *line* on standard error; the exit status stands, also if nobody can read it."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        # At its end the interpreter would try once more, and exit with 120.
+        sys.stderr = None
 
 
 def _named(arguments: Sequence[str]) -> str:
