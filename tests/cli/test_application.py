@@ -386,6 +386,30 @@ def test_an_interrupt_while_loading_ends_it_without_a_traceback(folder):
     assert not (folder.path / "socket").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP])
+def test_a_signal_to_read_files_again_does_not_end_it_while_loading(folder, number):
+    folder.write_app("made.py", "made")
+    folder.write("slow.py", "print('loading', flush=True)\nopen('gate').read()\nfrom made import app\n")
+    os.mkfifo(folder.path / "gate")
+    with subprocess.Popen(
+        [*COMMAND, "serve", "slow", "--bind=127.0.0.1:0"],
+        cwd=folder.path,
+        env=environment_with({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        try:
+            assert process.stdout.readline() == "loading\n"
+            process.send_signal(number)
+            (folder.path / "gate").write_text("go on")
+            url = process.stderr.readline().removeprefix("wsgix serves ").strip()
+            assert get(url) == "made made"
+        finally:
+            process.terminate()
+        assert process.wait(DEADLINE) == 0
+
+
 def test_a_factory_that_raises(folder):
     folder.write("refuses.py", "def create():\n    raise KeyError('DATABASE_URL')\n")
     line, rest = failure_of("refuses:create()", folder)

@@ -7,7 +7,9 @@ loaded.
 import argparse
 import contextlib
 import os
+import signal
 import sys
+import threading
 from typing import Final
 
 from wsgix.cli.application import DEFAULT_NAMES, load_application
@@ -81,6 +83,7 @@ def _serve(options: argparse.Namespace) -> None:
     log = log_to_standard_error(settings.log_level)
     share_one_arena()
     listeners = open_listeners(settings.bind, settings.socket_options)
+    _bear_signals()
     try:
         application = load_application(options.application)
     except BaseException:
@@ -103,6 +106,20 @@ def _settings(options: argparse.Namespace) -> Settings:
     if inherited and "bind" not in values and not os.environ.get(variable_of("bind")):
         values["bind"] = inherited
     return make_settings(os.environ, **values)
+
+
+def _bear_signals() -> None:
+    """Let the signals that mean "read this again" not end the process before the server heeds them.
+
+    There is nothing to do for them yet: logs and certificates are opened after the application was loaded.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGUSR1", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            # Not SIG_IGN, which programs that the application starts would inherit.
+            signal.signal(number, lambda _number, _frame: None)
 
 
 def _announce(line: str) -> None:
