@@ -1,5 +1,7 @@
 """`Server` and `serve` as a program uses them: in turn, nested, side by side, and when something fails."""
 
+import gc
+import io
 import os
 import signal
 import socket
@@ -11,7 +13,7 @@ import urllib.request
 import pytest
 
 import wsgix
-from wsgix.server import embedded
+from wsgix.server import embedded, worker
 from wsgix.server.settings import ConfigurationError
 
 
@@ -105,6 +107,62 @@ def test_listeners_are_closed_if_the_server_cannot_start(hello, monkeypatch):
     server = wsgix.Server(hello)
     with pytest.raises(MemoryError):
         server.__enter__()
+
+
+@pytest.fixture
+def descriptors():
+    """Count the descriptors of this process, without those that only wait to be collected."""
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("there is no /proc")
+
+    def count():
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    return count
+
+
+def test_a_failed_start_leaves_no_descriptor_open(hello, tmp_path, monkeypatch, descriptors):
+    def fails(*args):
+        raise ZeroDivisionError
+
+    log = str(tmp_path / "access.log")
+    before = descriptors()
+    with pytest.raises(ConfigurationError), wsgix.Server(hello, access_log=log, certfile="/nowhere"):
+        raise AssertionError("not reached")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fails)
+        with pytest.raises(ZeroDivisionError), wsgix.Server(hello, access_log=log):
+            raise AssertionError("not reached")
+        with pytest.raises(ZeroDivisionError):
+            wsgix.serve(hello, "127.0.0.1:0", access_log=log)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "Loop", fails)
+        with pytest.raises(ZeroDivisionError), wsgix.Server(hello, access_log=log):
+            raise AssertionError("not reached")
+    settings = embedded.make_settings(bind="127.0.0.1:0", access_log=log)
+    with pytest.raises(ZeroDivisionError):
+        embedded.serve_listeners(hello, embedded.open_listeners(settings.bind), settings, fails)
+    assert descriptors() == before
+
+
+class Full(io.StringIO):
+    def write(self, text):
+        raise OSError(28, "No space left on device")
+
+
+class WritesOnly:
+    def write(self, text):
+        pass
+
+
+@pytest.mark.parametrize("stream", [Full(), WritesOnly(), None])
+def test_serve_serves_though_nobody_can_be_told_where(hello, monkeypatch, stream):
+    served = []
+    monkeypatch.setattr(embedded.Worker, "run", lambda self, **_: served.append(self) or self.abandon())
+    monkeypatch.setattr(sys, "stdout", stream)
+    wsgix.serve(hello, "127.0.0.1:0", access_log=False)
+    assert len(served) == 1
 
 
 def test_serve_in_another_thread_leaves_signals_alone(hello, monkeypatch, capsys):

@@ -124,5 +124,5 @@ def _bear_signals() -> None:
 
 def _announce(line: str) -> None:
     # Nobody may be there to read it.
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)

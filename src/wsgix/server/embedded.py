@@ -1,5 +1,6 @@
 """The server as a Python program uses it: `serve` blocks, `Server` serves beside the program."""
 
+import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterable
@@ -25,7 +26,13 @@ def serve(application: Application, bind: str | Iterable[str] = "127.0.0.1:8000"
         wsgix.server.settings.ConfigurationError: a setting is wrong or an address cannot be had.
     """
     checked = make_settings(bind=bind, **settings)
-    serve_listeners(application, open_listeners(checked.bind, checked.socket_options), checked, print)
+    serve_listeners(application, open_listeners(checked.bind, checked.socket_options), checked, _announce)
+
+
+def _announce(line: str) -> None:
+    # Nobody may be there to read it; AttributeError: the program has put something there that only writes.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(line, flush=True)  # noqa: T201 (where it serves is for whoever started the program)
 
 
 def serve_listeners(
@@ -54,9 +61,13 @@ def serve_listeners(
         if hasattr(signal, "SIGUSR1"):
             handlers |= {signal.SIGUSR1: reopen_logs, signal.SIGHUP: reload_certificates}
     with handling(handlers):
-        # A host may have several addresses.
-        for url in dict.fromkeys(listener.url for listener in listeners):
-            announce(f"wsgix serves {url}")
+        try:
+            # A host may have several addresses.
+            for url in dict.fromkeys(listener.url for listener in listeners):
+                announce(f"wsgix serves {url}")
+        except BaseException:
+            worker.abandon()
+            raise
         worker.run(heeds_signals=bool(handlers))
 
 
@@ -97,10 +108,14 @@ class Server:
         listeners = open_listeners(self._settings.bind, self._settings.socket_options)
         try:
             worker = Worker(self._application, listeners, self._settings)
-            thread = threading.Thread(target=worker.run, name="wsgix-watch", daemon=True)
-            thread.start()
         except BaseException:
             close_listeners(listeners)
+            raise
+        thread = threading.Thread(target=worker.run, name="wsgix-watch", daemon=True)
+        try:
+            thread.start()
+        except BaseException:
+            worker.abandon()
             raise
         self._worker, self._thread = worker, thread
         self.url = listeners[0].url

@@ -9,7 +9,7 @@ from wsgix.core.exchange import Application, Environ
 from wsgix.core.files import FileWrapper
 from wsgix.server.allocator import keep_large_blocks
 from wsgix.server.error_log import ErrorStream
-from wsgix.server.listeners import Listener
+from wsgix.server.listeners import Listener, close_listeners
 from wsgix.server.loop import Loop
 from wsgix.server.settings import Settings
 
@@ -25,11 +25,17 @@ class Worker:
     """Serves *application* on *listeners*, which it closes when it stops."""
 
     def __init__(self, application: Application, listeners: Sequence[Listener], settings: Settings) -> None:
-        self._access_log = _open_access_log(settings)
+        self._listeners = listeners
         templates = [(listener, _template(listener, settings)) for listener in listeners]
         trust = _make_trust(settings)
         self._certificates = _load_certificates(settings)
-        self._loop = Loop(application, templates, settings, self._access_log, trust, self._certificates)
+        # After what fails more often: it is open from here on.
+        self._access_log = _open_access_log(settings)
+        try:
+            self._loop = Loop(application, templates, settings, self._access_log, trust, self._certificates)
+        except BaseException:
+            self._close_access_log()
+            raise
 
     def run(self, *, heeds_signals: bool = False) -> None:
         """Serve until `stop`. The calling thread watches; the work is done by threads of its own.
@@ -43,7 +49,11 @@ class Worker:
             signal.set_wakeup_fd(self._loop.signal_fd, warn_on_full_buffer=False) if heeds_signals else -1
         )
         try:
-            scheduler.start()
+            try:
+                scheduler.start()
+            except BaseException:
+                self.abandon()
+                raise
             scheduler.watch()
             # A thread that is still inside the application has used up its time.
             scheduler.join(_JOIN_SECONDS if self._loop.is_empty else 0)
@@ -51,6 +61,15 @@ class Worker:
             if heeds_signals:
                 signal.set_wakeup_fd(before)
         self._loop.close()
+        self._close_access_log()
+
+    def abandon(self) -> None:
+        """Close all that is open, the listeners too; if nothing is served."""
+        close_listeners(self._listeners)
+        self._loop.close()
+        self._close_access_log()
+
+    def _close_access_log(self) -> None:
         if self._access_log is not None:
             self._access_log.close()
 
