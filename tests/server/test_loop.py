@@ -454,6 +454,35 @@ def test_small_blocks_leave_however_the_response_ends(serve, length, fails):
                 client.until(b"\r\n5\r\nsecon")
 
 
+def test_a_connection_that_the_leader_closes_at_once_costs_no_thread(serve, monkeypatch, eventually, caplog):
+    is_inside, goes_on = threading.Event(), threading.Event()
+
+    def application(environ, start_response):
+        if environ["PATH_INFO"] == "/slow":
+            is_inside.set()
+            goes_on.wait(20)
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    def wait_for_next(self, *arguments):
+        monkeypatch.setattr(Connection, "wait_for_next", real_wait_for_next)  # this once
+        real_wait_for_next(self, *arguments)
+        site.loop._close(self)  # as the leader does with a client that has gone
+
+    site = serve(application, threads=1)
+    client = site.dial()
+    client.send(get("/slow"))
+    assert is_inside.wait(20)
+    eventually(lambda: site.loop.scheduler._running == 1)  # it has lost the lead
+    real_wait_for_next = Connection.wait_for_next
+    monkeypatch.setattr(Connection, "wait_for_next", wait_for_next)
+    goes_on.set()
+    assert client.response().content == b"ok"
+    eventually(lambda: site.loop.scheduler._running == 0)
+    assert site.get("/next").content == b"ok"
+    assert not caplog.records
+
+
 def test_early_hints_leave_before_the_response(serve):
     def application(environ, start_response):
         environ["wsgi.early_hints"]([("Link", "</style.css>; rel=preload")])

@@ -404,10 +404,10 @@ class Loop(Arrivals):
         with self._waiting_lock:
             if self._stopping:
                 return False
-            connection.wait_for_next(self._idle_deadline, self._last_but_one)
-            # From here on it is the leader's, who may be about to read from it. It may still be polled for
-            # the client to take more of the response, all of which has left since.
+            # It may still be polled for the client to take more of the response, all of which has left since.
             self._want(connection, READ)
+            # From here on it is the leader's, who may read from it, or close it, at once.
+            connection.wait_for_next(self._idle_deadline, self._last_but_one)
         return True
 
     def _note_stall(self, connection: Connection) -> None:
