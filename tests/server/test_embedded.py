@@ -245,6 +245,7 @@ def application(environ, start_response):
     return [text.encode("ascii")]
 
 signal.signal(signal.SIGUSR1, own)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it may have been ignored by whoever started this
 wsgix.serve(application, "127.0.0.1:0", access_log=False)
 signal.signal(signal.SIGHUP, own)
 print(child_sees(signal.SIGUSR1, signal.SIGHUP), flush=True)
