@@ -1,5 +1,6 @@
 """How `wsgix serve` finds the application, and what it says when it does not."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -368,18 +369,28 @@ def test_a_module_that_fails_when_asked_for_an_attribute(folder):
     assert failure_of("lazy", folder)[0] == "its code failed: OSError: no database for app"
 
 
-def test_an_interrupt_while_loading_ends_it_without_a_traceback(folder):
-    folder.write("slow.py", "print('loading', flush=True)\nopen('gate').read()\n")
+@contextlib.contextmanager
+def loading(folder, bind, rest=""):
+    """Have a module loaded that waits for something to be written into "gate", and goes on with *rest*."""
+    folder.write("slow.py", f"print('loading', flush=True)\nopen('gate').read()\n{rest}")
     os.mkfifo(folder.path / "gate")
     with subprocess.Popen(
-        [*COMMAND, "serve", "slow", "--bind=unix:socket"],
+        [*COMMAND, "serve", "slow", f"--bind={bind}"],
         cwd=folder.path,
         env=environment_with({}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
     ) as process:
-        assert process.stdout.readline() == "loading\n"
+        try:
+            assert process.stdout.readline() == "loading\n"
+            yield process
+        finally:
+            process.terminate()
+
+
+def test_an_interrupt_while_loading_ends_it_without_a_traceback(folder):
+    with loading(folder, "unix:socket") as process:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=DEADLINE)
     assert (process.returncode, err) == (128 + signal.SIGINT, "")
@@ -389,24 +400,12 @@ def test_an_interrupt_while_loading_ends_it_without_a_traceback(folder):
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP])
 def test_a_signal_to_read_files_again_does_not_end_it_while_loading(folder, number):
     folder.write_app("made.py", "made")
-    folder.write("slow.py", "print('loading', flush=True)\nopen('gate').read()\nfrom made import app\n")
-    os.mkfifo(folder.path / "gate")
-    with subprocess.Popen(
-        [*COMMAND, "serve", "slow", "--bind=127.0.0.1:0"],
-        cwd=folder.path,
-        env=environment_with({}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    ) as process:
-        try:
-            assert process.stdout.readline() == "loading\n"
-            process.send_signal(number)
-            (folder.path / "gate").write_text("go on")
-            url = process.stderr.readline().removeprefix("wsgix serves ").strip()
-            assert get(url) == "made made"
-        finally:
-            process.terminate()
+    with loading(folder, "127.0.0.1:0", "from made import app\n") as process:
+        process.send_signal(number)
+        (folder.path / "gate").write_text("go on")
+        url = process.stderr.readline().removeprefix("wsgix serves ").strip()
+        assert get(url) == "made made"
+        process.terminate()
         assert process.wait(DEADLINE) == 0
 
 

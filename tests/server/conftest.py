@@ -4,6 +4,7 @@ The client parses responses by its own few lines, so that no test trusts the cod
 sleeps: every wait is for a condition, with a deadline.
 """
 
+import contextlib
 import errno
 import gc
 import os
@@ -237,6 +238,31 @@ def clock(monkeypatch):
     monkeypatch.setattr(loop, "time", fake)
     monkeypatch.setattr(loop, "_SWEEP_SECONDS", 0.005)
     return fake
+
+
+class Leaving:
+    """An application that takes the socket, says *greeting*, and leaves a thread behind that receives.
+
+    It returns once the thread has received a byte.
+    """
+
+    def __init__(self, greeting):
+        self.greeting = greeting
+        self.thread = None
+        self._is_receiving = threading.Event()
+
+    def __call__(self, environ, start_response):
+        lent = environ["wsgix.socket"]
+        lent.sendall(self.greeting)
+        self.thread = threading.Thread(target=self._receive, args=(lent,), daemon=True)
+        self.thread.start()
+        self._is_receiving.wait()
+        return []
+
+    def _receive(self, lent):
+        with contextlib.suppress(OSError):
+            while lent.recv(1):
+                self._is_receiving.set()
 
 
 class Faults:

@@ -7,11 +7,11 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 
 import pytest
 
 from tests.server.authority import client_context, names_shown, write_authority, write_certificate
+from tests.server.conftest import Leaving
 
 
 def application(environ, start_response):
@@ -401,22 +401,7 @@ def test_new_certificates_are_for_new_connections(site, tmp_path):
 
 
 def test_a_thread_that_the_application_leaves_behind_is_woken_and_its_client_told(serve, tmp_path):
-    threads = []
-    is_receiving = threading.Event()
-
-    def taking(environ, start_response):
-        lent = environ["wsgix.socket"]
-        lent.sendall(b"taken")
-        threads.append(threading.Thread(target=receive, args=(lent,), daemon=True))
-        threads[0].start()
-        is_receiving.wait()
-        return []
-
-    def receive(lent):
-        with contextlib.suppress(OSError):
-            while lent.recv(1):
-                is_receiving.set()
-
+    taking = Leaving(b"taken")
     chain, key = write_certificate(tmp_path, "localhost")
     here = Site(serve(taking, certfile=chain, keyfile=key), tmp_path)
     with here.dial() as connected:
@@ -425,5 +410,5 @@ def test_a_thread_that_the_application_leaves_behind_is_woken_and_its_client_tol
         connected.sendall(b"x")
         # Without close_notify this would be an error.
         assert rest(connected) == b""
-        threads[0].join(20)
-    assert not threads[0].is_alive()
+        taking.thread.join(20)
+    assert not taking.thread.is_alive()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.conftest import Client
+from tests.server.conftest import Client, Leaving
 from wsgix.server import arrivals, departures, outgoing, poller, scheduler, streaming
 from wsgix.server import loop as module
 from wsgix.server.connection import Connection
@@ -805,28 +805,14 @@ def test_what_is_kept_of_a_response_when_the_socket_is_taken_never_leaves(serve)
 
 
 def test_a_thread_that_the_application_leaves_behind_is_woken_and_its_client_told(serve):
-    threads = []
-    is_receiving = threading.Event()
-
-    def application(environ, start_response):
-        take(environ)
-        threads.append(threading.Thread(target=receive, args=(environ["wsgix.socket"],), daemon=True))
-        threads[0].start()
-        is_receiving.wait()
-        return []
-
-    def receive(lent):
-        with contextlib.suppress(OSError):
-            while lent.recv(1):
-                is_receiving.set()
-
+    application = Leaving(SWITCH + b"taken")
     client = serve(application).dial()
     client.send(get("/", *UPGRADE))
     assert client.take(len(SWITCH) + 5) == SWITCH + b"taken"
     client.send(b"x")
     assert client.ended
-    threads[0].join(20)
-    assert not threads[0].is_alive()
+    application.thread.join(20)
+    assert not application.thread.is_alive()
 
 
 def test_a_socket_of_a_request_that_is_over_takes_nothing(serve):

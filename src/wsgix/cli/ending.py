@@ -12,12 +12,12 @@ import threading
 from typing import Final
 
 from wsgix.server.error_log import give_up_unwritable_streams
+from wsgix.server.scheduler import THREAD_NAME
 
 _EXIT_SECONDS: Final = 5.0
 """How long functions that were registered with `atexit` may take, if threads are cut off."""
 _STUCK_SECONDS: Final = 1.0
 """The same, if a stream is stuck: most likely they wait for it, too."""
-_THREAD_NAME: Final = "wsgix"
 
 
 def see_to_the_end(seconds: float) -> None:
@@ -29,7 +29,7 @@ def see_to_the_end(seconds: float) -> None:
     stuck = give_up_unwritable_streams()
     # The time of a thread that is still inside the application is over, and it may print at any moment: the
     # interpreter would wait for it, or abort because it holds the lock of a stream.
-    if not stuck and not any(thread.name == _THREAD_NAME for thread in threading.enumerate()):
+    if not stuck and not any(thread.name == THREAD_NAME for thread in threading.enumerate()):
         _exit_after(seconds)
         return
     _exit_after(_STUCK_SECONDS if stuck else _EXIT_SECONDS)

@@ -8,22 +8,20 @@ import os
 import sys
 from typing import Final
 
-LARGE_BLOCK: Final = 1 << 20
-
 _M_ARENA_MAX: Final = -8
 """Of malloc.h."""
 _USERS_WORD: Final = ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES")
 """Environment variables by which a user decides about arenas."""
 
 
-def keep_large_blocks() -> None:
-    """Have memory of received content kept, instead of asking the system for it each time.
+def keep_blocks(size: int) -> None:
+    """Have memory of blocks below *size* bytes kept, instead of asking the system for it each time.
 
     glibc maps large blocks one by one, and the kernel clears each of their pages anew: for 64 KiB that takes
     longer than receiving them. It maps only those that are larger than any mapped one that was freed
-    (mallopt(3), M_MMAP_THRESHOLD): one of `LARGE_BLOCK` bytes is freed here. No page of it is ever touched.
+    (mallopt(3), M_MMAP_THRESHOLD): one of this size is freed here. No page of it is ever touched.
     """
-    bytearray(LARGE_BLOCK)
+    bytearray(size)
 
 
 def share_one_arena() -> None:

@@ -21,6 +21,9 @@ from wsgix.server.call_timeout import CallTimeout
 from wsgix.server.connection import Connection
 from wsgix.server.settings import ConfigurationError
 
+THREAD_NAME: Final = "wsgix"
+"""Of all that lead and run applications."""
+
 WATCH_SECONDS: Final = 0.005
 """The leader may be inside an application for so long, and at most twice that, before it loses the lead."""
 
@@ -257,7 +260,7 @@ class Scheduler:
         return member if self._start(member) else None
 
     def _start(self, member: Member) -> bool:
-        thread = threading.Thread(target=self._live, args=(member,), name="wsgix", daemon=True)
+        thread = threading.Thread(target=self._live, args=(member,), name=THREAD_NAME, daemon=True)
         try:
             thread.start()
         except RuntimeError:  # no more threads to be had: serve with what there is

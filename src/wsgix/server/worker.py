@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from wsgix.core.environ import add_wsgi_variables
 from wsgix.core.exchange import Application, Environ
 from wsgix.core.files import FileWrapper
-from wsgix.server.allocator import keep_large_blocks
+from wsgix.server.allocator import keep_blocks
+from wsgix.server.connection import CONTENT_SIZE
 from wsgix.server.error_log import ErrorStream
 from wsgix.server.listeners import Listener, close_listeners
 from wsgix.server.loop import Loop
@@ -44,7 +45,7 @@ class Worker:
         thread, but its handler runs on this one, which sleeps, and is woken for it.
         """
         scheduler = self._loop.scheduler
-        keep_large_blocks()
+        keep_blocks(4 * CONTENT_SIZE)
         before = (
             signal.set_wakeup_fd(self._loop.signal_fd, warn_on_full_buffer=False) if heeds_signals else -1
         )
