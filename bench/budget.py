@@ -24,18 +24,16 @@ CALLS = 100
 LISTENER = SimpleNamespace(server_name="localhost", server_port="80", scheme="http")
 FD = 1 << 20
 HEADERS = [("Content-Type", "text/plain"), ("Content-Length", "14")]
-REQUESTS = {
-    "tiny": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "browser": (
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n"
-        b"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"
-        b"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
-        b"Accept-Language: en-GB,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
-        b"Referer: http://localhost/index.html\r\nCookie: sessionid=0123456789abcdef0123456789abcdef\r\n"
-        b"Upgrade-Insecure-Requests: 1\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n"
-        b"Sec-Fetch-Site: same-origin\r\nPriority: u=0, i\r\n\r\n"
-    ),
-}
+TINY = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+BROWSER = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"
+    b"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
+    b"Accept-Language: en-GB,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+    b"Referer: http://localhost/index.html\r\nCookie: sessionid=0123456789abcdef0123456789abcdef\r\n"
+    b"Upgrade-Insecure-Requests: 1\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n"
+    b"Sec-Fetch-Site: same-origin\r\nPriority: u=0, i\r\n\r\n"
+)
 
 
 class Socket:
@@ -54,10 +52,29 @@ class Socket:
         return len(data)
 
 
+CONTENT = b"Hello, world!\n"
+
+
+class Response:
+    """What a framework returns: something else than a list, which is to be closed."""
+
+    def __iter__(self):
+        return iter((CONTENT,))
+
+    def close(self):
+        """Do nothing; that it is called counts."""
+
+
 def application(environ, start_response):
     """Answer as the tiny workload does."""
     start_response("200 OK", HEADERS)
-    return [b"Hello, world!\n"]
+    return [CONTENT]
+
+
+def framework(environ, start_response):
+    """Answer as the views of frameworks do."""
+    start_response("200 OK", HEADERS)
+    return Response()
 
 
 def microseconds(call):
@@ -66,8 +83,15 @@ def microseconds(call):
     return min(rounds) / CALLS * 1e6
 
 
-def budget(request):
-    """Return what the parts of one request cost."""
+COLUMNS = {
+    "tiny": (TINY, application),
+    "browser": (BROWSER, application),
+    "browser, framework": (BROWSER, framework),
+}
+
+
+def budget(request, application):
+    """Return what the parts of one *request* to *application* cost."""
     settings = make_settings()
     template = worker._template(LISTENER, settings)
     loop = Loop(application, [], settings, None)
@@ -101,8 +125,8 @@ def budget(request):
 
 
 def main():
-    """Print the budget of each request."""
-    columns = {name: budget(request) for name, request in REQUESTS.items()}
+    """Print the budgets."""
+    columns = {name: budget(*column) for name, column in COLUMNS.items()}
     print("| microseconds | " + " | ".join(columns) + " |\n|---|" + "---:|" * len(columns))
     for part in next(iter(columns.values())):
         print(f"| {part} | " + " | ".join(f"{column[part]:.2f}" for column in columns.values()) + " |")

@@ -63,6 +63,10 @@ FRAMINGS = {
         answers(lambda: iter([b"a", b"", b"bc"]), headers=length(3)),
         *("GET", "1.1", "200", "3", None, b"abc", "KEEP"),
     ),
+    "declared, by an iterator of one block": (
+        answers(lambda: iter([b"", b"abc", b""]), headers=length(3)),
+        *("GET", "1.1", "200", "3", None, b"abc", "KEEP"),
+    ),
     "declared zero": (answers(list, headers=length(0)), "GET", "1.1", "200", "0", None, b"", "KEEP"),
     "declared with zeros": (
         answers(lambda: [b"abc"], headers=[("content-LENGTH", "003")]),
@@ -515,6 +519,8 @@ ENDINGS = {
     "HEAD": ([b"a", b"b"], [], b"HEAD / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"),
     "short": ([b"a"], length(3), b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"),
     "long": ([b"abcd"], length(3), b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"),
+    "declared": ([b"abc"], length(3), b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"),
+    "long, in two blocks": ([b"abc", b"abc"], length(3), b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"),
     "fails at once": ([ValueError()], [], b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"),
     "fails later": ([b"a", ValueError()], [], b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"),
     "not bytes": (["a"], [], b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"),
@@ -560,6 +566,28 @@ def test_an_error_in_close_does_not_cut_a_whole_response(serve, eventually, capl
 # After the end
 
 
+def test_what_comes_behind_content_that_is_whole_is_not_sent_but_logged(serve, caplog):
+    client = serve(answers(lambda: iter([b"abc", b"abc"]), headers=length(3))).dial()
+    client.send(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+    assert client.rest().endswith(b"\r\n\r\nabc")
+    serve.stop()
+    (record,) = caplog.records
+    assert "the response has a Content-Length of 3, and the application gave more" in record.message
+
+
+def test_what_fails_behind_content_that_is_whole_does_not_cut_it(serve, caplog):
+    def application(environ, start_response):
+        start_response("200 OK", length(3))
+        yield b"abc"
+        raise ZeroDivisionError
+
+    client = serve(application).dial()
+    assert client.get().content == b"abc"
+    assert client.get().content == b"abc"
+    serve.stop()
+    assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError] * 2
+
+
 def test_write_and_start_response_are_refused_once_the_response_is_over(serve):
     kept = []
 
@@ -600,6 +628,21 @@ def test_a_block_leaves_before_the_next_one_is_made(serve):
     client.until(b"5\r\nfirst\r\n")
     seen.set()
     assert client.until(b"6\r\nsecond\r\n0\r\n\r\n") == b""
+
+
+def test_content_that_is_whole_leaves_before_more_is_asked_for(serve):
+    seen = threading.Event()
+
+    def application(environ, start_response):
+        start_response("200 OK", length(5))
+        yield b"whole"
+        assert seen.wait(20)
+
+    client = serve(application).dial()
+    client.send(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+    client.until(b"whole")
+    seen.set()
+    assert client.get().content == b"whole"
 
 
 def test_the_head_waits_for_the_first_block_that_is_not_empty(serve):
@@ -653,10 +696,11 @@ def test_an_iterator_that_begins_anew_each_time_it_is_asked_for_one_is_asked_onc
     assert serve(answers(Restarting)).get("/").content == b"abc"
 
 
+@pytest.mark.parametrize("headers", [[], length(3)], ids=["no length", "a length"])
 @pytest.mark.parametrize("blocks", [[b"abc"], [b"a", b"b", b"c"]], ids=["one block", "several"])
-def test_what_comes_quickly_leaves_in_one_send(serve, faults, blocks):
+def test_what_comes_quickly_leaves_in_one_send(serve, faults, blocks, headers):
     sends = faults("send", 10**6)
-    site = serve(answers(lambda: iter(blocks)))
+    site = serve(answers(lambda: iter(blocks), headers=headers))
     assert site.get("/").content == b"abc"
     assert sends.calls == 1
 

@@ -152,9 +152,19 @@ class Responder(Exchange):
         # Two loops go over it, and the application's own iterator may begin anew with each.
         blocks = chain(blocks)
         connection = self._connection
-        self._may_hold = connection.is_inline
         for block in blocks:
             if block or type(block) is not bytes:
+                head: FinalHead | None = self.headers
+                if (
+                    head is not None
+                    and type(block) is bytes
+                    and head.length == len(block)
+                    and self._send_whole(head, block)
+                ):
+                    self.bytes_sent = self.content_sent
+                    self._is_usual = False  # one more block would be too much
+                    continue
+                self._may_hold = connection.is_inline
                 self.write(block)
                 if self._stopped:
                     return
@@ -166,7 +176,8 @@ class Responder(Exchange):
                     if self._stopped:
                         return
         self._may_hold = False
-        if self._framing is not _CHUNKED:  # otherwise the last chunk is sent with them
+        # The last chunk is sent with them.
+        if self._framing is not _CHUNKED and not connection.is_simple:
             self._push(is_last=True)
 
     def _gather(self, blocks: Iterator[bytes]) -> None:
@@ -208,16 +219,24 @@ class Responder(Exchange):
             raise gone from None
 
     def finish_response(self) -> None:
-        """Transmit what the application returned: in one step what nearly all return, a list of one block.
-
-        Whatever is unusual is left to the driver.
-        """
+        """Transmit what the application returned: in one step what most return, a list of one block."""
         result = self.result
         head: FinalHead | None = self.headers
-        if head is None or type(result) is not list or len(result) != 1 or not self._is_usual:
+        if (
+            head is None
+            or type(result) is not list
+            or len(result) != 1
+            or not self._send_whole(head, result[0])
+        ):
             super().finish_response()
             return
-        block = result[0]
+        self._finished = True
+        self.status = None  # from here on write() is refused: the connection is no longer ours
+
+    def _send_whole(self, head: FinalHead, block: bytes) -> bool:
+        """Send *head* and *block*, all the content there is, at once; False if anything is unusual."""
+        if not self._is_usual:
+            return False
         size = len(block) if type(block) is bytes else -1
         connection = self._connection
         outcome = CLOSE if connection.closing else self.outcome
@@ -226,8 +245,7 @@ class Responder(Exchange):
             declared = head.length
             fits = declared is None or declared == size
             if not (fits and 0 <= size <= _LARGE and head.has_content):
-                super().finish_response()
-                return
+                return False
             line = _own_lines(head)
             close = b"" if outcome is KEEP else CONNECTION_CLOSE
             whole = b"".join((head.lines, line, length_line(size), close, b"\r\n"))
@@ -236,6 +254,7 @@ class Responder(Exchange):
         connection.is_answering = self.headers_sent = True
         self.status_sent = self.status  # type: ignore[assignment]  # there is a head, so there is a status
         self.head_sent = whole
+        self.content_sent = size
         self.remaining = 0  # from here on the response is whole, or the client is gone
         try:
             connection.send(whole + block, True)
@@ -243,9 +262,7 @@ class Responder(Exchange):
             gone = ConnectionAbortedError(*error.args)
             self._lose_client(gone)
             raise gone from None
-        self.content_sent = size
-        self._finished = True
-        self.status = None  # from here on write() is refused: the connection is no longer ours
+        return True
 
     def send_headers(self) -> None:
         """Keep the head for the next `_flush`, framed for this client."""
@@ -394,15 +411,17 @@ class Responder(Exchange):
         self.content_sent = self.bytes_sent
         if self.incomplete:
             self.outcome = ABORT
-        # However the response ended: what the application did give is the client's.
-        with contextlib.suppress(OSError):
-            self._connection.push(is_last=True)
-        if self._connection.is_taken:
-            # Whatever the application gave as its response, the client has got another one from it.
-            self.outcome = ABORT
-            self.status_sent = "101"
-            self.head_sent = b""
-            self.content_sent = 0
+        connection = self._connection
+        if not connection.is_simple:
+            # However the response ended: what the application did give is the client's.
+            with contextlib.suppress(OSError):
+                connection.push(is_last=True)
+            if connection.is_taken:
+                # Whatever the application gave as its response, the client has got another one from it.
+                self.outcome = ABORT
+                self.status_sent = "101"
+                self.head_sent = b""
+                self.content_sent = 0
         self._finished = True
         self.status = None  # from here on write() is refused: the connection is no longer ours
         self._close_result()
