@@ -5,6 +5,7 @@ every iterable that the application returned was closed once, and (see conftest)
 is left.
 """
 
+import contextlib
 import errno
 import tempfile
 
@@ -34,6 +35,7 @@ SCRIPTS = {
 }
 
 POSITIONS = range(1, 8)
+BLOCKS = [b"one", b"two", b"six"]
 
 
 class Result:
@@ -98,6 +100,25 @@ def test_a_call_on_a_socket_fails(serve, faults, application, script, name, erro
             break
     else:
         raise AssertionError("the script is longer than the positions tried")
+
+
+@pytest.mark.parametrize("position", [1, 2, 3])
+def test_nothing_is_sent_behind_what_could_not_be_sent(serve, faults, position):
+    """Not even if the application goes on: the client would take the rest for the whole."""
+
+    def call(environ, start_response):
+        write = start_response("200 OK", [])
+        for block in BLOCKS:
+            with contextlib.suppress(OSError):
+                write(block)
+        return []
+
+    fault = faults("send", position, errno.ENOBUFS)
+    client = serve(call).dial()
+    client.send(GET)
+    _, _, content = client.rest().partition(b"\r\n\r\n")
+    assert fault.struck
+    assert content == b"".join(b"3\r\n%b\r\n" % block for block in BLOCKS[: position - 1])
 
 
 @pytest.mark.parametrize("error", [errno.ECONNABORTED, errno.EMFILE, errno.ENOBUFS, errno.EPROTO])

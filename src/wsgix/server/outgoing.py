@@ -35,7 +35,7 @@ class Outgoing:
         is_simple: whether nothing but its response is left to see to, once the request at hand is answered.
         is_inline: whether the application runs on the leader, when it runs for it.
         is_taken: whether the application speaks to the client itself; then nothing is sent here any more.
-        lost: what sending to the client failed with while the application went on.
+        lost: what sending to the client failed with; from then on nothing more is sent.
     """
 
     __slots__ = (
@@ -134,6 +134,12 @@ class Outgoing:
             self.is_taken = True
             self.flush()
 
+    def lose(self, error: OSError) -> None:
+        """Send nothing more: *error* has kept something of the response from leaving."""
+        if self._stalled is None:
+            self._stalled = Lock()  # from here on all that is sent takes the way through `flush`
+        self.lost = error
+
     def push(self, is_last: bool = False) -> None:
         """Send what the socket takes of what is kept or gathered; wait and raise as `send` does."""
         self.flush_meanwhile()
@@ -215,8 +221,7 @@ class Outgoing:
                 return self.flush()
             except OSError as error:
                 self.lost = error
-                self.outbox = bytearray()
-                return True
+                return self.flush()
 
     def send_file(self, fd: int, offset: int, size: int) -> None:
         """Send *size* bytes of the regular file *fd*, from *offset* on; keep what the socket does not take.
@@ -235,14 +240,15 @@ class Outgoing:
             self.flush()
 
     def flush(self) -> bool:
-        """Send more of what is kept, or forget it if the connection is taken.
+        """Send more of what is kept, or forget it if the connection is taken or lost.
 
         Tells whether nothing is left; else the client is to be polled for.
 
         Raises:
             OSError: the client is gone, or a file is shorter than it was.
         """
-        if self.is_taken:
+        # Once something has not left, what follows it would pass for what comes next in the response.
+        if self.is_taken or self.lost is not None:
             self._gathered = _NOTHING
             self.outbox = _EMPTY
             self.file_left = 0

@@ -490,6 +490,7 @@ class Responder(Exchange):
 
     def _lose_client(self, error: BaseException) -> None:
         super()._lose_client(error)
+        self._connection.lose(ConnectionAbortedError(*error.args))
         _log.info("the response ended early, %s: %s", error, self.name)
 
     def log_exception(self, exc_info: ExcInfo) -> None:
