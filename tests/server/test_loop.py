@@ -1228,6 +1228,83 @@ def test_a_stop_sees_what_the_poller_does_not_tell_of(serve, echo, monkeypatch, 
     assert late.get("/late").content == b"GET /late "
 
 
+class FullPoller:
+    """A poller that takes no more descriptors while it is full."""
+
+    def __init__(self):
+        self._poller = make_poller()
+        self.is_full = False
+        self.turned_away = 0
+
+    def register(self, fd, events):
+        if self.is_full:
+            self.turned_away += 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._poller.register(fd, events)
+
+    def __getattr__(self, name):
+        return getattr(self._poller, name)
+
+
+@pytest.fixture
+def full_poller(monkeypatch):
+    monkeypatch.setattr(departures, "make_poller", FullPoller)
+    monkeypatch.setattr(module, "_SWEEP_SECONDS", 0.005)
+
+
+@pytest.mark.usefixtures("full_poller")
+def test_a_client_that_cannot_be_polled_is_heard_once_there_is_room(serve, echo, caplog, eventually):
+    site = serve(echo)
+    poller = site.loop._poller
+    poller.is_full = True
+    client = site.dial()
+    eventually(lambda: poller.turned_away > 1)
+    client.send(get("/x"))
+    poller.is_full = False
+    assert client.response().content == b"GET /x "
+    assert client.get("/y").content == b"GET /y "
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot poll a connection, 1 are open: No space left on device"
+    ]
+
+
+@pytest.mark.usefixtures("full_poller")
+def test_a_thread_that_cannot_have_its_client_polled_is_free_all_the_same(serve, eventually):
+    goes_on = threading.Event()
+
+    def application(environ, start_response):
+        goes_on.wait(20)
+        start_response("200 OK", [])
+        return [b"slow"]
+
+    site = serve(application, threads=1)
+    poller = site.loop._poller
+    client = site.dial()
+    client.send(get("/"))
+    eventually(lambda: site.loop.scheduler._running)
+    poller.is_full = True
+    goes_on.set()
+    assert client.response().content == b"slow"
+    eventually(lambda: poller.turned_away > 1)
+    eventually(lambda: not site.loop.scheduler._running)
+    poller.is_full = False
+    assert client.get("/").content == b"slow"
+
+
+@pytest.mark.usefixtures("full_poller")
+def test_listeners_that_cannot_be_polled_are_once_there_is_room(serve, echo, eventually, monkeypatch):
+    monkeypatch.setattr(arrivals, "PAUSE_SECONDS", 0.0)
+    site = serve(echo, bind=["127.0.0.1:0", "127.0.0.1:0"], limit_connections=1)
+    poller = site.loop._poller
+    client = site.dial()
+    client.get()
+    poller.is_full = True
+    client.close()
+    eventually(lambda: poller.turned_away > 1)
+    poller.is_full = False
+    assert site.get("/x").content == b"GET /x "
+
+
 @pytest.mark.parametrize("size", [1, 20, len(PROXY_HEADER)])
 def test_a_stop_waits_for_the_request_behind_a_proxy_header_that_has_begun(serve, echo, size):
     site = serve(echo, proxy_protocol="v1", proxy_protocol_from="127.0.0.1")

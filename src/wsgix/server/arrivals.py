@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 PAUSE_SECONDS: Final = 1.0
 """Between attempts to accept while descriptors are short."""
-_WARNING_SECONDS: Final = 60.0
 _ACCEPTS: Final = 64
 """Connections taken from a listener before others get their turn."""
 _LONGEST_BACKLOG: Final = 65536
@@ -36,6 +35,8 @@ _LONGEST_BACKLOG: Final = 65536
 
 _SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Of descriptors or memory: `accept` fails at once, and would fail again at once."""
+
+_CANNOT_ACCEPT: Final = "cannot accept connections"
 
 _log: Final = logging.getLogger("wsgix.error")
 
@@ -57,7 +58,7 @@ class Arrivals(Departures):
         # Whose PROXY header has come.
         self._introduced: set[Connection] = set()
         self._accepting = True
-        self._resume_accepting = self._next_warning = 0.0
+        self._resume_accepting = 0.0
         for fd in self._listeners:
             self._poller.register(fd, READ)
 
@@ -176,9 +177,7 @@ class Arrivals(Departures):
 
     def _pause(self, error: OSError) -> None:
         """Accept nothing for a while, and part with idle clients: they can come again."""
-        if self._now >= self._next_warning:
-            self._next_warning = self._now + _WARNING_SECONDS
-            _log.warning("cannot accept connections, %d are open: %s", len(self._connections), error.strerror)
+        self._warn(_CANNOT_ACCEPT, error)
         self._listen(False)
         self._resume_accepting = self._now + PAUSE_SECONDS
         with self._waiting_lock:
@@ -193,14 +192,25 @@ class Arrivals(Departures):
             self._listen(True)
 
     def _listen(self, wanted: bool) -> None:
-        """Poll the listeners, or do not."""
-        if self._accepting != wanted:
-            self._accepting = wanted
-            for fd in self._listeners:
-                if wanted:
+        """Poll the listeners, or do not; a sweep tries again if the system has no room for all of them."""
+        if self._accepting == wanted:
+            return
+        polled = [*self._listeners]
+        if wanted:
+            polled = []
+            try:
+                for fd in self._listeners:
                     self._poller.register(fd, READ)
-                else:
-                    self._poller.unregister(fd)
+                    polled.append(fd)
+            except OSError as error:
+                self._warn(_CANNOT_ACCEPT, error)
+                self._resume_accepting = self._now + PAUSE_SECONDS
+            else:
+                self._accepting = True
+                return
+        for fd in polled:
+            self._poller.unregister(fd)
+        self._accepting = False
 
     def _stop_accepting(self) -> None:
         """Let in who waits in the backlog, whom the system has let in already, and close the listeners."""

@@ -34,6 +34,8 @@ LINGER_SECONDS: Final = 5.0
 LINGER_MOST_SECONDS: Final = 30.0
 """How long a client that has got its last answer may be silent, and how long in all it may go on sending."""
 
+_WARNING_SECONDS: Final = 60.0
+
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER: on, zero seconds. Closing then resets the connection."""
 
@@ -54,23 +56,49 @@ class Departures:
         # on another thread: what is polled must not have been closed.
         self._waiting_lock = Lock()
         self._ready: deque[Connection] = deque()
+        # Those that could not be polled for lack of room in the system, with the events to poll for.
+        self._unpolled: dict[Connection, int] = {}
+        self._next_warning = 0.0
         self._stopping = False
         self._now = self._idle_deadline = time.monotonic()
 
     # Polling
 
     def _want(self, connection: Connection, events: int) -> None:
-        """Have the connection polled for *events*, 0 for not at all."""
+        """Have the connection polled for *events*, 0 for not at all.
+
+        If the system has no room for it, a sweep tries again; until then nothing is heard of the client.
+        """
+        if self._unpolled:
+            self._unpolled.pop(connection, None)
         interest = connection.interest
         if interest == events:
             return
         connection.interest = events
-        if not events:
-            self._poller.unregister(connection.fd)
-        elif interest:
-            self._poller.modify(connection.fd, events)
-        else:
-            self._poller.register(connection.fd, events)
+        try:
+            if not events:
+                self._poller.unregister(connection.fd)
+            elif interest:
+                self._poller.modify(connection.fd, events)
+            else:
+                self._poller.register(connection.fd, events)
+        except OSError as error:
+            if events:  # else nothing is polled that is not there
+                connection.interest = interest
+                self._unpolled[connection] = events
+            self._warn("cannot poll a connection", error)
+
+    def _poll_the_rest(self) -> None:
+        """Try again to have those connections polled for which there was no room."""
+        with self._waiting_lock:
+            for connection, events in [*self._unpolled.items()]:
+                self._want(connection, events)
+
+    def _warn(self, what: str, error: OSError) -> None:
+        """Log a shortage, once in a while; on any thread."""
+        if self._now >= self._next_warning:
+            self._next_warning = self._now + _WARNING_SECONDS
+            _log.warning("%s, %d are open: %s", what, len(self._connections), error.strerror)
 
     def _postpone(self, connection: Connection) -> None:
         """Let others have their turn before the requests of *connection* that have arrived."""

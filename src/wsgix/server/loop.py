@@ -320,6 +320,8 @@ class Loop(Arrivals):
         now = self._now
         self._next_sweep = now + _SWEEP_SECONDS
         self._go_on_accepting()
+        if self._unpolled:
+            self._poll_the_rest()
         for connection in [*self._connections.values()]:
             if connection.deadline > now or connection.phase is BUSY:
                 continue
