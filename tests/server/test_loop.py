@@ -19,6 +19,7 @@ from tests.server.conftest import Client, Leaving
 from wsgix.server import arrivals, departures, outgoing, poller, scheduler, streaming
 from wsgix.server import loop as module
 from wsgix.server.connection import Connection
+from wsgix.server.phase import Phase
 from wsgix.server.poller import WRITE, SelectorPoller, make_poller, wait_writable
 from wsgix.server.settings import make_settings
 
@@ -71,6 +72,11 @@ PROXY_HEADER = b"PROXY TCP4 192.0.2.1 127.0.0.1 1 2\r\n"
 
 def phases(site):
     return [connection.phase for connection in [*site.loop._connections.values()]]
+
+
+def receive_all(connected):
+    while connected.recv(1 << 20):
+        pass
 
 
 # Persistence and pipelining
@@ -542,6 +548,24 @@ def test_a_file_is_sent_whole_whoever_closes_it(serve, tmp_path, offset, size):
             assert not max(size - offset, 0) or b"Content-Length: %d" % (size - offset) in head
         else:
             assert client.response().content == content[offset:]
+
+
+def test_an_old_client_sees_that_a_file_became_shorter_while_it_was_sent(serve, tmp_path, eventually):
+    file = tmp_path / "f"
+    file.write_bytes(b"x" * 20_000_000)
+
+    def application(environ, start_response):
+        start_response("200 OK", [])(b"begin")  # before it is known that a file follows, and how long it is
+        return environ["wsgi.file_wrapper"](file.open("rb"))
+
+    site = serve(application)
+    client = site.dial()
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    client.until(b"begin")
+    eventually(lambda: phases(site) == [Phase.FLUSH])
+    os.truncate(file, 1_000)
+    with pytest.raises(ConnectionResetError):
+        receive_all(client.socket)
 
 
 def test_a_file_is_cut_to_the_declared_length_and_too_short_a_one_is_seen(serve, tmp_path, truncated):

@@ -152,7 +152,7 @@ class Departures:
             if connection.flush():
                 return True
         except OSError:
-            self._close(connection)
+            self._abort(connection, HTTP_1_0)
             return False
         self._wait_for_client(connection)
         return False
