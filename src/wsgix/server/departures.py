@@ -7,7 +7,6 @@ the lead.
 import contextlib
 import logging
 import socket
-import struct
 import time
 from collections import deque
 from threading import Lock
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from wsgix.core.framing import CLOSE, HTTP_1_0, KEEP
 from wsgix.facts.refusals import Refusal
 from wsgix.server.connection import Connection
+from wsgix.server.outgoing import RESET
 from wsgix.server.phase import BUSY, FLUSH, HEAD, LINGER, READY, SKIP
 from wsgix.server.poller import READ, WRITE, make_poller
 from wsgix.server.responder import date_and_server
@@ -35,9 +35,6 @@ LINGER_MOST_SECONDS: Final = 30.0
 """How long a client that has got its last answer may be silent, and how long in all it may go on sending."""
 
 _WARNING_SECONDS: Final = 60.0
-
-_RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER: on, zero seconds. Closing then resets the connection."""
 
 _log: Final = logging.getLogger("wsgix.error")
 
@@ -75,17 +72,18 @@ class Departures:
         if interest == events:
             return
         connection.interest = events
-        try:
-            if not events:
+        if not events:
+            with contextlib.suppress(OSError):  # what lies below the descriptor may be another socket by now
                 self._poller.unregister(connection.fd)
-            elif interest:
+            return
+        try:
+            if interest:
                 self._poller.modify(connection.fd, events)
             else:
                 self._poller.register(connection.fd, events)
         except OSError as error:
-            if events:  # else nothing is polled that is not there
-                connection.interest = interest
-                self._unpolled[connection] = events
+            connection.interest = interest
+            self._unpolled[connection] = events
             self._warn("cannot poll a connection", error)
 
     def _poll_the_rest(self) -> None:
@@ -243,7 +241,7 @@ class Departures:
         if version == HTTP_1_0:
             # Its responses may end with the connection: only a reset differs from an end.
             with contextlib.suppress(OSError):
-                connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._close(connection)
 
     def _close(self, connection: Connection) -> None:

@@ -7,6 +7,7 @@ socket does not take is kept, and the loop is told of it.
 import contextlib
 import os
 import socket
+import struct
 from threading import Lock
 from typing import Final
 
@@ -16,6 +17,9 @@ from wsgix.wire.http1_response import CHUNK_END, chunk_start
 
 TOGETHER: Final = 65536
 """Bytes of small blocks that leave together."""
+
+RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER: on, zero seconds. Closing then resets the connection."""
 
 _EMPTY: Final = memoryview(b"")
 """Stands where nothing is kept."""
@@ -206,6 +210,21 @@ class Outgoing:
         """Let the client see that its response will not be complete."""
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
+
+    def reset(self) -> None:
+        """Let the client see the same where the end of the connection would mean the end of the content.
+
+        For the thread that watches, as others may use the descriptor meanwhile: it gets another socket below
+        it, which has ended already, so that no other connection can get its number.
+        """
+        try:
+            ended, other = socket.socketpair()
+            with ended, other:
+                other.shutdown(socket.SHUT_RDWR)
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                os.dup2(ended.fileno(), self.fd, inheritable=False)
+        except OSError:  # no descriptor is left
+            self.cut_off()
 
     def flush_meanwhile(self) -> bool:
         """Send more of what is kept while the application goes on; tell whether all has left.

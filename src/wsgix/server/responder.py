@@ -58,6 +58,7 @@ _LARGE: Final = 65536
 _BODILESS: Final = ResponseFraming.BODILESS
 _CHUNKED: Final = ResponseFraming.CHUNKED
 _LENGTH: Final = ResponseFraming.LENGTH
+_UNTIL_CLOSE: Final = ResponseFraming.UNTIL_CLOSE
 
 
 def _own_lines(head: FinalHead) -> bytes:
@@ -446,7 +447,10 @@ class Responder(Exchange):
             claim.pop()
         except IndexError:
             interrupt()
-            connection.cut_off()
+            if self._framing is _UNTIL_CLOSE and self.remaining is None:
+                connection.reset()
+            else:
+                connection.cut_off()
             return
         interrupt()
         bodiless = self._line.method == "HEAD"
