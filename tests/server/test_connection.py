@@ -341,3 +341,15 @@ def test_an_ipv4_client_of_a_socket_for_both_versions_has_its_own_address(templa
     assert connection.environ["REMOTE_ADDR"] == connection.client == address
     connection.close()
     theirs.close()
+
+
+def test_the_last_words_are_not_put_into_the_middle_of_others(pair):
+    connection, client = pair
+    connection.send(b"x" * (8 << 20), is_last=True)
+    assert connection.outbox
+    client.recv(1 << 20)
+    connection.send_last(b"HTTP/1.1 504")
+    received = b""
+    while data := client.recv(1 << 20):
+        received += data
+    assert received.strip(b"x") == b""

@@ -203,7 +203,10 @@ class Outgoing:
         For the thread that watches, while the application is stuck.
         """
         with contextlib.suppress(OSError):
-            self.socket.send(data)
+            with self._stalled or _NO_LOCK:
+                # In the middle of an interim response it would be no answer.
+                if not self.outbox:
+                    self.socket.send(data)
             self.socket.shutdown(socket.SHUT_WR)
 
     def cut_off(self) -> None:
