@@ -362,6 +362,22 @@ def test_an_exit_while_importing(folder, name):
     assert 'exits.py", line 2' in rest
 
 
+@pytest.mark.parametrize("name", ["gives_up:app", "gives_up.py", "gives_up_later:create()"])
+def test_an_exception_that_is_no_subclass_of_exception(folder, name):
+    folder.write("gives_up.py", "import asyncio\nraise asyncio.CancelledError('no time')\n")
+    folder.write("gives_up_later.py", "def create():\n    import gives_up\n")
+    line, rest = failure_of(name, folder)
+    assert line == "its code failed: CancelledError: no time"
+    assert 'gives_up.py", line 2' in rest
+
+
+def test_an_exception_that_has_no_text(folder):
+    folder.write("mute.py", "class Mute(Exception):\n    __str__ = None\nraise Mute\n")
+    line, rest = failure_of("mute:app", folder)
+    assert line == "its code failed: Mute"
+    assert 'mute.py", line 3' in rest
+
+
 def test_a_module_that_fails_when_asked_for_an_attribute(folder):
     folder.write("lazy.py", "def __getattr__(name):\n    raise OSError(f'no database for {name}')\n")
     line, _ = failure_of("lazy:site", folder)

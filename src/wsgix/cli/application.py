@@ -57,7 +57,9 @@ def load_application(name: str) -> Any:
             raise _cannot(name, f"{call[1]} is {_kind(value)}, which cannot be called; leave out the ()")
         try:
             value = value()
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise _code_failed(name, error) from None
     if not callable(value):
         what = f"{call[0]} returned" if call else "it is"
@@ -78,7 +80,9 @@ def _import_module(name: str, source: str) -> ModuleType:
             hint = "; an attribute stands after a colon, as in module:app" if "." in source else ""
             raise _cannot(name, f"there is no module {error.name!r} {place}{hint}") from None
         raise _code_failed(name, error) from None
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _code_failed(name, error) from None
 
 
@@ -105,7 +109,9 @@ def _import_file(name: str, path: Path) -> ModuleType:
         found = importlib.util.find_spec(module_name)
         if found is not None and os.path.realpath(found.origin or "") == str(path):
             return importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _code_failed(name, error) from None
     package = module_name.partition(".")[0]
     other = getattr(sys.modules.get(package), "__file__", None) or "another module"
@@ -184,7 +190,9 @@ def _get(name: str, owner: Any, attribute: str) -> Any:
     """Return an attribute or `_MISSING`; finding it may run code, such as a module's `__getattr__`."""
     try:
         return getattr(owner, attribute, _MISSING)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _code_failed(name, error) from None
 
 
@@ -224,7 +232,8 @@ def _cannot(name: str, reason: str) -> ApplicationError:
 
 def _code_failed(name: str, error: BaseException) -> ApplicationError:
     """Describe an exception that the application's own code raised, with its traceback."""
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    said = _said(error)
+    what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     if isinstance(error, ModuleNotFoundError) and error.name:
         reason = (
             f"its code imports {error.name!r}, which is neither beside it nor installed for {sys.executable}"
@@ -237,6 +246,13 @@ def _code_failed(name: str, error: BaseException) -> ApplicationError:
         reason = f"its code failed: {what}"
     lines = "".join(traceback.format_exception(type(error), error, _own_code(error))).rstrip()
     return _cannot(name, f"{' '.join(reason.split())}\n{lines}")
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # its class is the application's code, too
+        return ""
 
 
 def _own_code(error: BaseException) -> TracebackType | None:
