@@ -7,7 +7,6 @@ import os
 import re
 import sys
 import threading
-from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +15,6 @@ from wsgix.server.error_log import (
     ErrorStream,
     LineFormatter,
     StandardErrorHandler,
-    ensure_standard_streams,
     give_up_unwritable_streams,
     log_to_standard_error,
     request_id,
@@ -174,33 +172,6 @@ def test_wsgi_errors_takes_text_only(text):
 
 
 # The streams of the process
-
-
-def test_open_standard_streams_stay(monkeypatch):
-    before = sys.stdout, sys.stderr
-    ensure_standard_streams()
-    assert (sys.stdout, sys.stderr) == before
-
-
-def test_closed_standard_streams_become_the_null_device(monkeypatch):
-    opened = iter([1, 2, 3])
-    closed, inheritable, files = [], [], []
-    fake = SimpleNamespace(
-        open=lambda path, flags: next(opened),
-        close=closed.append,
-        set_inheritable=lambda fd, wanted: inheritable.append((fd, wanted)),
-        fdopen=lambda fd, mode, **options: files.append((fd, mode, options)) or io.StringIO(),
-        devnull=os.devnull,
-        O_RDWR=os.O_RDWR,
-    )
-    monkeypatch.setattr(error_log, "os", fake)
-    monkeypatch.setattr(sys, "stdout", None)
-    monkeypatch.setattr(sys, "stderr", None)
-    ensure_standard_streams()
-    assert inheritable == [(1, True), (2, True)]
-    assert closed == [3]
-    assert [file[:2] for file in files] == [(1, "w"), (2, "w")]
-    print("nobody", file=sys.stderr)
 
 
 def test_what_a_full_stream_did_not_take_is_given_up(monkeypatch):

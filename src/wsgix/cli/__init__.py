@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, NoReturn
 
 from wsgix import __version__
 from wsgix.cli.failure import CommandFailure
+from wsgix.cli.streams import ensure_standard_streams
 
 COMMAND_LINE_FAULT: Final = 2
 _INTERRUPTED: Final = 128 + signal.SIGINT
@@ -49,6 +50,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in *arguments* (default: of this process); return the exit status."""
+    ensure_standard_streams()
     given = sys.argv[1:] if arguments is None else arguments
     options, unknown = _parser(_named(given)).parse_known_args(given)
     if unknown:

@@ -18,11 +18,7 @@ from wsgix.cli.failure import CommandFailure
 from wsgix.facts.settings import METAVARS, SETTINGS, Kind, Section, Setting
 from wsgix.server.allocator import share_one_arena
 from wsgix.server.embedded import serve_listeners
-from wsgix.server.error_log import (
-    ensure_standard_streams,
-    give_up_unwritable_streams,
-    log_to_standard_error,
-)
+from wsgix.server.error_log import give_up_unwritable_streams, log_to_standard_error
 from wsgix.server.listeners import close_listeners, inherited_addresses, open_listeners
 from wsgix.server.settings import ConfigurationError, Settings, make_settings, option_of, variable_of
 
@@ -70,7 +66,6 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         CommandFailure: a setting is wrong or an address cannot be had, or the application cannot be loaded.
     """
-    ensure_standard_streams()
     try:
         _serve(options)
     except ConfigurationError as error:

@@ -199,17 +199,6 @@ def log_to_standard_error(level: str) -> StandardErrorHandler:
     return handler
 
 
-def ensure_standard_streams() -> None:
-    """Put the null device where a standard stream is closed: else the next socket would take its number."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(fd, True)
-    os.close(fd)
-    # Python has None there: what the application prints, and what the server announces, would fail.
-    for fd, name in ((1, "stdout"), (2, "stderr")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(fd, "w", encoding="utf-8", closefd=False))
-
-
 def give_up_unwritable_streams() -> list[str]:
     """See that the end of the process does not fail for what a full or closed stream did not take.
 
