@@ -1,5 +1,6 @@
 """Settings: what comes from where, what is refused, and that a refusal says what is wanted."""
 
+import ipaddress
 import os
 import pathlib
 
@@ -238,6 +239,13 @@ def test_several_values_in_a_variable_are_separated_by_commas():
     assert settings.forwarded_from == ("10.0.0.0/8", "unix")
     assert make_settings(environ, forwarded_from="none").forwarded_from == ()
     assert make_settings({"WSGIX_FORWARDED_FROM": "none"}).forwarded_from == ()
+
+
+def test_an_address_or_a_network_of_ipaddress_is_one_value():
+    # Iterating over the network would take longer than anybody waits.
+    for value in (ipaddress.ip_network("2001:db8::/32"), [ipaddress.ip_network("2001:db8::/32")]):
+        assert make_settings(forwarded_from=value).forwarded_from == ("2001:db8::/32",)
+    assert make_settings(forwarded_from=ipaddress.ip_address("10.0.0.1")).forwarded_from == ("10.0.0.1/32",)
 
 
 def test_an_empty_variable_is_not_set():

@@ -176,15 +176,18 @@ def _read(row: Setting, value: object, label: str) -> object:
         return _read_one(row, value, label)
     if value is None:
         value = ()
-    elif isinstance(value, str | os.PathLike):
+    elif isinstance(value, str | os.PathLike) or not isinstance(value, Iterable) or _is_network(value):
         value = (value,)
-    elif not isinstance(value, Iterable):
-        raise _wrong(row, value, label)
     given = tuple(value)
     members = () if given == (NONE,) else tuple(_read_one(row, member, label) for member in given)
     if not members and row.kind is Kind.ADDRESS:
         raise ConfigurationError(f"{label} is empty, but must have at least one address")
     return members
+
+
+def _is_network(value: object) -> bool:
+    """Tell whether it is a network of `ipaddress`: to iterate over one gives each of its addresses."""
+    return hasattr(value, "network_address")
 
 
 def _read_one(row: Setting, value: object, label: str) -> object:
