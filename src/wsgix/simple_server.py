@@ -356,9 +356,10 @@ class WSGIServer(HTTPServer):
         elif self.address_family == socket.AF_INET and ":" in server_address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(server_address, RequestHandlerClass, bind_and_activate)
-        if self.ssl_context is not None:
+        # The attribute of a subclass may hold anything, and be for a socket that it wraps itself.
+        if ssl_context is not None:
             try:
-                self.socket = self.ssl_context.wrap_socket(self.socket, server_side=True)
+                self.socket = ssl_context.wrap_socket(self.socket, server_side=True)
             except (OSError, ValueError):
                 self.server_close()
                 raise

@@ -1289,6 +1289,18 @@ def test_make_server_hands_the_ssl_context_on(server_context):
         assert server.ssl_context is server_context
 
 
+@pytest.mark.parametrize("own", [("cert.pem", "key.pem"), "adhoc"])
+def test_the_ssl_context_of_a_subclass_is_its_own(own):
+    class Server(ThreadingWSGIServer):
+        def __init__(self, address, handler_class):
+            self.ssl_context = own
+            super().__init__(address, handler_class)
+
+    with make_server("127.0.0.1", 0, hello, Server) as server:
+        assert server.ssl_context is own
+        assert not isinstance(server.socket, ssl.SSLSocket)
+
+
 def test_a_client_that_does_not_shake_hands_holds_nobody_up(server_context, client_context):
     with serving(hello, ssl_context=server_context) as server, connect(server) as silent:
         with secured(client_context, server) as client:
