@@ -271,9 +271,10 @@ class ServerHandler(SimpleHandler):
     def cleanup_headers(self) -> None:
         """Complete `headers`; under HTTP/1.1, decide whether the connection persists and say so."""
         super().cleanup_headers()
-        if self.http_version == "1.0":
-            return
         handler = self.request_handler
+        # Tests put a stub there, or nothing: then there is no connection to decide about.
+        if self.http_version == "1.0" or not isinstance(handler, BaseHTTPRequestHandler):
+            return
         # "In order to remain persistent, all messages on a connection need to have a self-defined message
         # length" (RFC 9112, 9.3)
         if not (self.bodiless or "Content-Length" in self.headers) or not _is_concurrent(handler.server):
@@ -301,7 +302,7 @@ class ServerHandler(SimpleHandler):
 
     def abandon(self) -> None:
         """End a response that cannot be completed, so that the client sees it."""
-        if self.remaining is None:
+        if self.remaining is None and self.request_handler is not None:
             # Nothing but a reset tells this end from a regular one.
             self.request_handler._ending = ABORT
 

@@ -16,6 +16,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from platform import python_implementation
+from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -358,6 +359,25 @@ def test_a_server_handler_does_without_a_request_handler():
 
     assert output.getvalue().endswith(HELLO)
     assert handler.get_stdin() is stdin
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("request_handler", [None, SimpleNamespace(log_request=lambda code, size: None)])
+def test_a_server_handler_needs_no_more_of_its_request_handler_than_its_log(request_handler, version):
+    def fail_midway(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield b"begun"
+        raise ArithmeticError
+
+    for application, content in ((hello, HELLO), (fail_midway, b"begun")):
+        output = io.BytesIO()
+        handler = ServerHandler(io.BytesIO(), output, io.StringIO(), {"REQUEST_METHOD": "GET"})
+        handler.request_handler = request_handler
+        handler.http_version = version
+        handler.run(application)
+
+        assert output.getvalue().startswith(f"HTTP/{version} 200 OK\r\n".encode())
+        assert output.getvalue().endswith(content)
 
 
 # The environ
