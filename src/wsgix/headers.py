@@ -90,8 +90,8 @@ class Headers:
     def __setitem__(self, name: str, val: str) -> None:
         """Replace all fields of that name by one, at the end."""
         if not (type(name) is type(val) is str and name.isprintable() and val.isprintable()):
-            self._convert_string_type(name, name=True)
-            self._convert_string_type(val)
+            name = self._convert_string_type(name, name=True)
+            val = self._convert_string_type(val)
         if name in self:
             del self[name]
         self._headers.append((name, val))

@@ -324,6 +324,24 @@ def test_a_header_section_is_sent_as_latin_1():
         bytes(Headers([("A", "\u20ac")]))
 
 
+@pytest.mark.parametrize(
+    "store",
+    [
+        lambda headers: headers.__setitem__("Age", 5),
+        lambda headers: headers.setdefault("Age", 5),
+        lambda headers: headers.add_header("Age", 5),
+    ],
+)
+def test_what_a_subclass_makes_of_a_value_is_stored(store):
+    class Converting(Headers):
+        def _convert_string_type(self, value, **options):
+            return super()._convert_string_type(str(value), **options)
+
+    headers = Converting()
+    store(headers)
+    assert headers.items() == [("Age", "5")]
+
+
 def test_a_subclass_that_spells_its_section_anew_sends_that():
     class Loud(Headers):
         def __str__(self):
