@@ -20,7 +20,7 @@ def test_open_standard_streams_stay(monkeypatch):
 
 
 def test_closed_standard_streams_become_the_null_device(monkeypatch):
-    opened = iter([1, 2, 3])
+    opened = iter([0, 1, 2, 3])
     closed, inheritable, files = [], [], []
     fake = SimpleNamespace(
         open=lambda path, flags: next(opened),
@@ -31,16 +31,30 @@ def test_closed_standard_streams_become_the_null_device(monkeypatch):
         O_RDWR=os.O_RDWR,
     )
     monkeypatch.setattr(streams, "os", fake)
+    monkeypatch.setattr(sys, "stdin", None)
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     ensure_standard_streams()
-    assert inheritable == [(1, True), (2, True)]
+    assert inheritable == [(0, True), (1, True), (2, True)]
     assert closed == [3]
-    assert [file[:2] for file in files] == [(1, "w"), (2, "w")]
+    assert [file[:2] for file in files] == [(0, "r"), (1, "w"), (2, "w")]
     print("nobody", file=sys.stderr)
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_report_from_closed_standard_input_is_none(tmp_path):
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "report", "-"],
+        cwd=tmp_path,
+        env=environment_with({}),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=DEADLINE,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith("wsgix: cannot read '-' as a report: it is not JSON")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
@@ -48,6 +62,7 @@ def test_closed_standard_streams_become_the_null_device(monkeypatch):
         ("rules", 0),
         ("check wsgix.simple_server:demo_app", 0),
         ("check nowhere_at_all", 2),
+        ("probe --print-app", 0),
         ("serve nowhere_at_all --bind 127.0.0.1:0", 4),
     ],
 )

@@ -12,7 +12,7 @@ def ensure_standard_streams() -> None:
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)
-    # Python has None there: what the application prints, and what a command has to say, would fail.
-    for fd, name in ((1, "stdout"), (2, "stderr")):
+    # Python has None there: to print and to read would fail, in the application as in a command.
+    for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(fd, "w", encoding="utf-8", closefd=False))
+            setattr(sys, name, os.fdopen(fd, mode, encoding="utf-8", closefd=False))
