@@ -76,6 +76,21 @@ def test_the_servers_are_listed():
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize("option", ["--print-app", "--list"])
+def test_nobody_need_read_what_is_printed(option):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*COMMAND, "probe", option],
+        env=environment_with({}),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=DEADLINE,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_terminal_is_told_how_far_it_is():
     leader, follower = os.openpty()
     command = [*COMMAND, "probe", "wsgiref", "--select", "E8"]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from wsgix import __version__
 from wsgix.cli.failure import CommandFailure
-from wsgix.cli.output import add_level_option, add_output_options, weight_of, write_outputs
+from wsgix.cli.output import add_level_option, add_output_options, put, weight_of, write_outputs
 from wsgix.conform import probe
 from wsgix.conform.rule import NOT_JUDGED, Profile, exit_status
 from wsgix.conform.servers import GROUPS, SERVERS, Server, installed_version, row_of
@@ -98,7 +98,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Judge what is named, write the reports; return the exit status."""
     if options.print_app:
-        sys.stdout.write(files("wsgix.conform").joinpath("probe_app.py").read_text(encoding="utf-8"))
+        put(files("wsgix.conform").joinpath("probe_app.py").read_text(encoding="utf-8"))
         return 0
     if options.list:
         return _list(options.python)
@@ -137,7 +137,7 @@ def _list(python: str | None) -> int:
     for row in SERVERS:
         version = _installed(row, python)
         told = version or (f"not installed (pip install {' '.join(row.requirements)})")
-        print(f"{row.name:<{width}}  {told}")
+        put(f"{row.name:<{width}}  {told}\n")
     return 0
 
 
