@@ -133,6 +133,12 @@ def damaged(change):
         (damaged(lambda it: it.update(reports=1)), "a value in it is wrong"),
         (damaged(lambda it: it["reports"][0].update(subject="alpha")), "a value in it is wrong"),
         (damaged(lambda it: it["reports"][0].update(profiles=["x"])), "'x' is no profile"),
+        (damaged(lambda it: it["reports"][0].update(date=None)), "its 'date' is no text"),
+        (damaged(lambda it: it["reports"][0]["subject"].update(name=["alpha"])), "its 'name' is no text"),
+        (damaged(lambda it: it["reports"][0]["judgements"][0].update(where=5)), "its 'where' is no text"),
+        (damaged(lambda it: it["reports"][0].update(seconds="1")), "its 'seconds' is no number"),
+        (damaged(lambda it: it["reports"][0].update(seconds=10**400)), "its 'seconds' is no number"),
+        (lambda text: "[" * 100_000, "it is not JSON"),
         (
             damaged(lambda it: it["reports"][0]["judgements"][0].update(verdict="good")),
             "'good' is no verdict",

@@ -138,7 +138,7 @@ def parse_json(text: str) -> list[Report]:
     """
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ReportFormatError(f"it is not JSON: {error}") from None
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != f"wsgix-report-{SCHEMA_VERSION}":
@@ -160,33 +160,48 @@ def _member(enumeration: type[Member], value: object) -> Member:
         raise ReportFormatError(f"{value!r} is no {enumeration.__name__.lower()}") from None
 
 
+def _text(record: dict[str, Any], name: str) -> str:
+    value = record[name]
+    if type(value) is not str:
+        raise ReportFormatError(f"its {name!r} is no text")
+    return value
+
+
+def _seconds(record: dict[str, Any]) -> float:
+    value = record["seconds"]
+    # A whole number in JSON may have more digits than a float can hold.
+    if not (type(value) is float or (type(value) is int and abs(value) < 1 << 63)):
+        raise ReportFormatError("its 'seconds' is no number of seconds")
+    return value
+
+
 def _rule(record: dict[str, Any]) -> Rule:
     source = record["source"]
     return Rule(
-        id=record["id"],
-        slug=record["slug"],
+        id=_text(record, "id"),
+        slug=_text(record, "slug"),
         level=_member(Level, record["level"]),
         binds=_member(Side, record["binds"]),
-        source=Source(source["document"], source["section"], source["url"]),
-        quote=record["quote"],
-        says=record["says"],
-        why=record["why"],
+        source=Source(_text(source, "document"), _text(source, "section"), _text(source, "url")),
+        quote=_text(record, "quote"),
+        says=_text(record, "says"),
+        why=_text(record, "why"),
         profiles=frozenset(_member(Profile, value) for value in record["profiles"]),
         status=_member(Status, record["status"]),
-        since=record["since"],
+        since=_text(record, "since"),
     )
 
 
 def _report(record: dict[str, Any], rules: dict[str, Rule]) -> Report:
     subject = record["subject"]
     return Report(
-        subject=Subject(subject["name"], _member(Side, subject["side"]), subject["version"]),
+        subject=Subject(_text(subject, "name"), _member(Side, subject["side"]), _text(subject, "version")),
         judgements=tuple(_judgement(one, rules) for one in record["judgements"]),
         profiles=frozenset(_member(Profile, value) for value in record["profiles"]),
-        tool=record["tool"],
-        date=record["date"],
-        seconds=record["seconds"],
-        fault=record["fault"],
+        tool=_text(record, "tool"),
+        date=_text(record, "date"),
+        seconds=_seconds(record),
+        fault=_text(record, "fault"),
     )
 
 
@@ -194,13 +209,13 @@ def _judgement(record: dict[str, Any], rules: dict[str, Rule]) -> Judgement:
     return Judgement(
         rule=rules[record["rule"]],
         verdict=_member(Verdict, record["verdict"]),
-        seen=record["seen"],
-        wanted=record["wanted"],
-        case=record["case"],
-        where=record["where"],
-        seconds=record["seconds"],
+        seen=_text(record, "seen"),
+        wanted=_text(record, "wanted"),
+        case=_text(record, "case"),
+        where=_text(record, "where"),
+        seconds=_seconds(record),
         evidence=tuple(
-            Evidence(one["sent"].encode("latin-1"), one["received"].encode("latin-1"), one["note"])
+            Evidence(one["sent"].encode("latin-1"), one["received"].encode("latin-1"), _text(one, "note"))
             for one in record["evidence"]
         ),
     )
