@@ -33,6 +33,11 @@ def guarded(environ, start_response):
     there = (environ.get("PATH_INFO"), environ.get("HTTP_COOKIE")) == ("/there", "a=b")
     return (broken if there else hello)(environ, start_response)
 
+def encodes(environ, start_response):
+    for name in ("PATH_INFO", "QUERY_STRING", "HTTP_COOKIE"):
+        environ.get(name, "").encode("latin-1")
+    return hello(environ, start_response)
+
 def outer(app):
     return lambda environ, start_response: app(environ, start_response)
 
@@ -111,6 +116,14 @@ def test_paths_and_header_fields_lead_to_what_is_behind_them(check):
 
     assert status == 1
     assert "H2" in out
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--path", "/\u20ac?price=\u20ac"), ("--path", "/\udcff?a=\udcff"), ("--header", "Cookie: \u20ac")],
+)
+def test_text_outside_of_ascii_is_sent_as_a_client_would(check, option):
+    assert check("encodes", *option)[0] == 0
 
 
 def test_middleware_is_judged_as_such(check):

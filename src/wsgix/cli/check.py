@@ -12,6 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import quote
 
 from wsgix import __version__
 from wsgix.cli.application import DEFAULT_NAMES, ApplicationError, load_application
@@ -134,14 +135,18 @@ _CLEAR: Final = "\r\x1b[K"
 def _path(text: str) -> str:
     if not text.startswith("/"):
         raise argparse.ArgumentTypeError(f"a path begins with a slash, and {text!r} does not")
-    return text
+    # As a client sends it: the request line is ASCII, and the environ latin-1 (PEP 3333, "Unicode Issues").
+    return quote(text, safe=_ASCII, errors="surrogateescape")
+
+
+_ASCII: Final = "".join(map(chr, range(128)))
 
 
 def _field(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name or name != name.strip():
         raise argparse.ArgumentTypeError(f"a header field is written 'Name: value', and {text!r} is not")
-    return name, value.strip()
+    return name, value.strip().encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def _seconds(text: str) -> float:
