@@ -205,6 +205,7 @@ def test_what_hangs_cannot_be_judged(check, folder):
         ("hello", ["--header", ": x"], "argument --header: a header field is written 'Name: value'"),
         ("hello", ["--timeout", "soon"], "argument --timeout: 'soon' is no number of seconds above 0"),
         ("hello", ["--timeout", "0"], "argument --timeout: '0' is no number of seconds above 0"),
+        ("hello", ["--timeout", "1e308"], "argument --timeout: '1e308' is no number of seconds above 0"),
         ("hello", ["--profile", "strict"], "argument --profile: invalid choice: 'strict'"),
         ("hello", ["--frobnicate"], "--frobnicate"),
     ],

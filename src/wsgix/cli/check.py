@@ -149,11 +149,15 @@ def _field(text: str) -> tuple[str, str]:
     return name, value.strip().encode("utf-8", "surrogateescape").decode("latin-1")
 
 
+_LONGEST: Final = 86400
+"""A day, in seconds: threads cannot wait for just any time."""
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    if not 0 < seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0, up to {_LONGEST}")
     return seconds
