@@ -108,6 +108,9 @@ HERE = os.path.abspath(os.sep)
         ("/srv/shop/app.py:3 in Shop.__call__", "shop/app.py", 3, "Shop.__call__"),
         ("/opt/lib.py:1 in run", "file:///opt/lib.py", 1, "run"),
         ("C:app.py:12", "C%3Aapp.py", 12, None),
+        ("b\udcff.py:3 in app", "b%FF.py", 3, "app"),
+        ("/srv/b\udcff.py:3", "b%FF.py", 3, None),
+        ("/opt/b\udcff.py:3", "file:///opt/b%FF.py", 3, None),
     ],
 )
 def test_a_place_in_the_code_is_a_location(where, uri, line, name):

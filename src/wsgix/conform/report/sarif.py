@@ -158,9 +158,9 @@ def _location(where: str, root: str) -> dict[str, Any]:
 def _uri(file: str, root: str) -> str:
     """Spell a path as a URI reference: relative below *root*, else as it is (RFC 3986, section 4.1)."""
     if not os.path.isabs(file):
-        return quote(file.replace(os.sep, "/"))
+        return quote(file.replace(os.sep, "/"), errors="surrogateescape")
     if root and Path(file).is_relative_to(root):
-        return quote(Path(file).relative_to(root).as_posix())
+        return quote(Path(file).relative_to(root).as_posix(), errors="surrogateescape")
     return Path(file).as_uri()
 
 
