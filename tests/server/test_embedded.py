@@ -276,3 +276,17 @@ def test_a_server_that_serves_cannot_be_entered_again(hello):
         assert server.url
     with server:
         assert server.url
+
+
+def test_a_server_that_is_being_entered_cannot_be_entered(hello, monkeypatch):
+    open_listeners = embedded.open_listeners
+    server = wsgix.Server(hello)
+
+    def enter_again(*arguments):
+        with pytest.raises(RuntimeError, match="serves already"):
+            server.__enter__()
+        return open_listeners(*arguments)
+
+    monkeypatch.setattr(embedded, "open_listeners", enter_again)
+    with server:
+        assert server.url

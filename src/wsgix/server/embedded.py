@@ -98,13 +98,22 @@ class Server:
     ) -> None:
         self._application = application
         self._settings = make_settings(**{"bind": bind, "access_log": False, **settings})
+        self._entering = threading.Lock()
         self._worker: Worker | None = None
         self._thread: threading.Thread | None = None
         self.url = ""
 
     def __enter__(self) -> Self:
-        if self._worker is not None:
-            raise RuntimeError("this server serves already; make another one")
+        # Of several threads that enter it at once, one does.
+        if self._entering.acquire(blocking=False):
+            try:
+                if self._worker is None:
+                    return self._start()
+            finally:
+                self._entering.release()
+        raise RuntimeError("this server serves already; make another one")
+
+    def _start(self) -> Self:
         listeners = open_listeners(self._settings.bind, self._settings.socket_options)
         try:
             worker = Worker(self._application, listeners, self._settings)
@@ -124,7 +133,8 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._worker is not None and self._thread is not None:
-            self._worker.stop()
-            self._thread.join()
+        worker, thread = self._worker, self._thread  # another thread may leave it, too
+        if worker is not None and thread is not None:
+            worker.stop()
+            thread.join()
             self._worker = self._thread = None
