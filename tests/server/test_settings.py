@@ -300,6 +300,7 @@ def test_settings_that_go_together(values):
             {"certfile": "a", "client_certs": "optional"},
             "client_certs is optional, which needs certfile and ca_certs; give both",
         ),
+        ({"ca_certs": "a"}, "ca_certs is given without certfile"),
         (
             {"ca_certs": "a", "client_certs": "required"},
             "client_certs is required, which needs certfile and ca_certs",

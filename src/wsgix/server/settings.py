@@ -160,6 +160,8 @@ def _check_together(settings: Settings) -> None:
         raise ConfigurationError(
             f"client_certs is {settings.client_certs}, which needs certfile and ca_certs; give both"
         )
+    if settings.ca_certs is not None and not settings.certfile:
+        raise ConfigurationError("ca_certs is given without certfile, so that there is no TLS; give both")
     if (settings.proxy_protocol != "off") != bool(settings.proxy_protocol_from):
         raise ConfigurationError(
             f"proxy_protocol is {settings.proxy_protocol} and proxy_protocol_from is "
