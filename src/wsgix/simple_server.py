@@ -463,7 +463,8 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
     """Seconds that a client may be silent before its request head is complete; None is for ever.
 
     A server without threads serves nobody else meanwhile, and browsers open connections that they may never
-    use. `timeout` is `http.server`'s: it bounds each wait of the connection, and if set replaces this one.
+    use. `timeout` is `http.server`'s: it bounds each wait of the connection, and if set replaces this one; so
+    does a timeout that the socket has already.
     """
 
     # Where this class is laxer or older than a new one would be, because programs rely on it
@@ -517,8 +518,11 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
     def _wait_for_head(self) -> None:
         if self.head_timeout is None or self.timeout is not None:
             return
-        if hasattr(self.connection, "settimeout"):  # tests have files in its place
-            self.connection.settimeout(self.head_timeout)
+        connection: Any = self.connection
+        # Tests have files in its place. A timeout that the server set when it accepted, or the default of all
+        # sockets, stays.
+        if hasattr(connection, "settimeout") and connection.gettimeout() is None:
+            connection.settimeout(self.head_timeout)
             self._waits_for_head = True
 
     def handle(self) -> None:
@@ -557,8 +561,9 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
         content = self._content
         if content is None or content.is_read():
             return True
+        timeout = self.connection.gettimeout()
         is_read = content.drain(self.connection)
-        self.connection.settimeout(self.timeout)
+        self.connection.settimeout(timeout)
         return is_read
 
     def finish(self) -> None:

@@ -1017,6 +1017,28 @@ def test_content_that_the_application_left_is_not_the_next_request(content):
             assert answer == HELLO
 
 
+def test_a_timeout_that_the_server_gave_the_connection_stays():
+    seen = []
+
+    class Timing(Threads):
+        def get_request(self):
+            connection, address = super().get_request()
+            connection.settimeout(9.0)
+            return connection, address
+
+    class Handler(Keeping):
+        def get_environ(self):
+            seen.append(self.connection.gettimeout())
+            return super().get_environ()
+
+    with serving(ignore_content, Handler, server_class=Timing) as server, connect(server) as client:
+        client.sendall(request("POST / HTTP/1.1\nContent-Length: 3\n\n") + b"abc")
+        client.sendall(request("GET / HTTP/1.1\nConnection: close\n\n"))
+        read_all(client)
+
+    assert seen == [9.0, 9.0]
+
+
 def test_after_content_that_was_read_the_connection_is_kept():
     with serving(echo, Keeping) as server, connect(server) as client:
         for _ in range(2):
