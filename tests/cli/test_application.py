@@ -298,6 +298,10 @@ def test_a_factory_that_returns_nothing_to_call(folder):
     assert refusal_of("forgets:create()", folder) == (
         "create() returned None, but a WSGI application is a callable"
     )
+    folder.write("counts.py", "def create():\n    return 1\n")
+    assert refusal_of("counts:create()", folder) == (
+        "create() returned an object of type int, but a WSGI application is a callable"
+    )
 
 
 # The application's own code fails: the line first, the traceback of that code below

@@ -62,7 +62,9 @@ def load_application(name: str) -> Any:
         except BaseException as error:
             raise _code_failed(name, error) from None
     if not callable(value):
-        what = f"{call[0]} returned" if call else "it is"
+        what = "it is"
+        if call:
+            what = f"{call[0]} returned" if value is None else f"{call[0]} returned an object"
         raise _cannot(name, f"{what} {_kind(value)}, but a WSGI application is a callable")
     return value
 
