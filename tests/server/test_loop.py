@@ -640,27 +640,53 @@ def test_a_file_that_one_client_takes_quickly_leaves_turns_to_others(serve, tmp_
     assert turns == [*range(8000, 0, -1000)]
 
 
-@pytest.mark.parametrize("kind", ["gzip", "no size", "temporary"])
+OF_THE_KERNEL = {
+    "no size": "/proc/version",
+    "a size that says nothing": "/sys/kernel/mm/transparent_hugepage/enabled",
+}
+
+
+@pytest.mark.parametrize("kind", ["gzip", "temporary", *OF_THE_KERNEL])
 def test_a_file_is_sent_as_it_would_be_read(serve, tmp_path, kind):
     with gzip.open(tmp_path / "file.gz", "wb") as file:
         file.write(b"content")
+    made = OF_THE_KERNEL.get(kind)
 
     def application(environ, start_response):
         start_response("200 OK", [])
         if kind == "gzip":
             file = gzip.open(tmp_path / "file.gz")  # noqa: SIM115 (the server closes it)
-        elif kind == "no size":
-            file = open("/proc/version", "rb")  # noqa: SIM115
+        elif made:
+            file = open(made, "rb")  # noqa: SIM115
         else:
             file = tempfile.NamedTemporaryFile()  # noqa: SIM115
             file.write(b"content")
             file.seek(0)
         return environ["wsgi.file_wrapper"](file)
 
-    if kind == "no size" and not os.path.exists("/proc/version"):
-        pytest.skip("needs /proc")
-    expected = Path("/proc/version").read_bytes() if kind == "no size" else b"content"
-    assert serve(application).get().content == expected
+    if made and not os.path.exists(made):
+        pytest.skip(f"there is no {made}")
+    client = serve(application).dial()
+    assert client.get().content == (Path(made).read_bytes() if made else b"content")
+    assert client.get("/again").status == "200"
+
+
+@pytest.mark.parametrize("fault", [errno.EINVAL, errno.ENOSYS], ids=errno.errorcode.get)
+def test_a_file_that_sendfile_is_not_for_is_read(serve, tmp_path, monkeypatch, fault):
+    content = bytes(range(256)) * 4096
+    (tmp_path / "file").write_bytes(content)
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](open(tmp_path / "file", "rb"))
+
+    def sendfile(*_):
+        raise OSError(fault, os.strerror(fault))
+
+    monkeypatch.setattr(os, "sendfile", sendfile)
+    client = serve(application).dial()
+    for _ in range(2):
+        assert client.get().content == content
 
 
 def test_what_is_no_regular_file_is_sent_by_blocks(serve):

@@ -5,6 +5,7 @@ socket does not take is kept, and the loop is told of it.
 """
 
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -20,6 +21,9 @@ TOGETHER: Final = 65536
 
 RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER: on, zero seconds. Closing then resets the connection."""
+
+_NO_SENDFILE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+"""`sendfile` is not for files of this file system."""
 
 _EMPTY: Final = memoryview(b"")
 """Stands where nothing is kept."""
@@ -291,7 +295,7 @@ class Outgoing:
             while self.file_left:
                 if turn <= 0:
                     return False
-                sent = os.sendfile(self.fd, self._file, self._file_offset, min(self.file_left, turn))
+                sent = self._send_of_file(min(self.file_left, turn))
                 if not sent:
                     raise ConnectionAbortedError("a file became shorter while it was sent")
                 self._file_offset += sent
@@ -301,6 +305,16 @@ class Outgoing:
             return False
         self._close_file()
         return True
+
+    def _send_of_file(self, size: int) -> int:
+        """Send at most *size* bytes of the file; return how many the socket has taken, 0 at its end."""
+        try:
+            return os.sendfile(self.fd, self._file, self._file_offset, size)
+        except OSError as error:
+            if error.errno not in _NO_SENDFILE:
+                raise
+        block = os.pread(self._file, min(size, TOGETHER), self._file_offset)
+        return self.socket.send(block) if block else 0
 
     def _close_file(self) -> None:
         if self._file >= 0:

@@ -357,8 +357,9 @@ class Responder(Exchange):
         except (AttributeError, OSError, ValueError):
             return False
         size = status.st_size - offset
-        # Files of /proc and the like have content, but no size.
-        if size <= 0 or not stat.S_ISREG(status.st_mode) or self.status is None:
+        # Files of /proc have content but no size, those of /sys a size that says nothing. Neither takes room.
+        is_stored = size > 0 and status.st_blocks > 0 and stat.S_ISREG(status.st_mode)
+        if not is_stored or self.status is None:
             return False
         if not self.headers_sent:
             self._at_end = True
