@@ -375,6 +375,25 @@ def test_streamed_content_that_nobody_reads_and_is_large_ends_the_connection(ser
     assert client.ended
 
 
+def test_streamed_content_that_nobody_reads_and_comes_slowly_does_not_reset_the_connection(
+    serve, clock, eventually
+):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [b"answer"]
+
+    site = serve(application, stream_requests=True)
+    client = site.dial()
+    client.send(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\n")
+    eventually(lambda: phases(site) == [module.SKIP])
+    clock.advance(departures.SKIP_SECONDS + 1)
+    eventually(lambda: phases(site) == [module.LINGER])
+    client.send(b"x" * 1000)  # a client that sends all before it reads
+    assert client.response().content == b"answer"
+    client.half_close()
+    assert client.ended
+
+
 @pytest.mark.parametrize(
     ("content", "status"),
     [

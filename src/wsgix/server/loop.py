@@ -331,6 +331,8 @@ class Loop(Arrivals):
                 self._refuse(connection, HEAD_TIMEOUT)
             elif connection.phase is FLUSH:
                 self._abort(connection, HTTP_1_0)
+            elif connection.phase is SKIP:
+                self._leave(connection)
             else:
                 self._close(connection)
 
