@@ -325,6 +325,12 @@ def test_a_connection_is_named_for_the_log(pair, template):
     theirs.close()
 
 
+def test_a_client_that_its_proxy_does_not_tell_is_named_as_unknown(pair):
+    connection, _ = pair
+    connection.client = ""
+    assert connection.name == "an unknown client"
+
+
 @pytest.mark.parametrize(
     ("peer", "address"),
     [

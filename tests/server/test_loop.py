@@ -1034,6 +1034,29 @@ def test_a_refused_request_is_answered_closed_and_never_reaches_the_application(
     assert echo.calls == 1
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        get("/", "X-Forwarded-For: 192.0.2.2", "Bad Name: 1"),
+        get("/", "X-Forwarded-For: nobody"),
+        get("/", "X-Forwarded-For: 192.0.2.2")[:-1],
+    ],
+)
+def test_a_request_that_could_not_be_read_is_not_put_down_to_the_last_client(
+    serve, echo, tmp_path, caplog, message
+):
+    caplog.set_level(logging.INFO, "wsgix.error")
+    path = tmp_path / "access.log"
+    proxy = serve(echo, forwarded_from="127.0.0.1", access_log=path).dial()
+    assert proxy.get("/", "X-Forwarded-For: 192.0.2.1").status == "200"
+    proxy.send(message)
+    proxy.half_close()
+    assert proxy.response().status == "400"
+    serve.stop()
+    assert [line.split()[0] for line in path.read_text().splitlines()] == ["192.0.2.1", "127.0.0.1"]
+    assert "refused a request from 127.0.0.1" in caplog.text
+
+
 def test_a_client_reads_the_answer_while_it_still_sends(serve, echo):
     client = serve(echo).dial()
     client.send(get("/", "Content-Length: 99999999999"))

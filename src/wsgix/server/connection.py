@@ -120,7 +120,15 @@ class Connection(Outgoing):
     @property
     def name(self) -> str:
         """The client, as the log names it."""
-        return self.client or "a Unix socket"
+        return self.client or ("an unknown client" if "REMOTE_ADDR" in self.template else "a Unix socket")
+
+    def forget_client(self) -> None:
+        """Take the peer to be the client, unless a request is at hand: its fields tell who has sent it.
+
+        A proxy has requests of many clients on one connection.
+        """
+        if self.environ is self.template:
+            self.client = self.template.get("REMOTE_ADDR", "")
 
     # Before the first request: on the leader
 
