@@ -7,6 +7,7 @@ import io
 import itertools
 import logging
 import os
+import select
 import selectors
 import socket
 import tempfile
@@ -20,8 +21,10 @@ from wsgix.server import arrivals, departures, outgoing, poller, scheduler, stre
 from wsgix.server import loop as module
 from wsgix.server.connection import Connection
 from wsgix.server.phase import Phase
+from wsgix.server.listeners import open_listeners
 from wsgix.server.poller import WRITE, SelectorPoller, make_poller, wait_writable
 from wsgix.server.settings import make_settings
+from wsgix.server.worker import Worker
 
 SETTINGS = make_settings()
 
@@ -970,6 +973,33 @@ def test_more_clients_than_the_limit_wait_for_their_turn(serve, echo):
     third.send(get("/"))
     first.close()
     assert third.response().status == "200"
+
+
+@pytest.mark.usefixtures("any_poller")
+def test_several_listeners_let_in_no_more_clients_than_one(echo):
+    settings = make_settings(bind=["127.0.0.1:0"] * 3, limit_connections=1, access_log=False)
+    listeners = open_listeners(settings.bind, settings.socket_options)
+    clients = [Client(listener.socket.getsockname()) for listener in listeners]
+    for client in clients:
+        client.send(get("/"))
+    worker = Worker(echo, listeners, settings)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        while clients:
+            ready = select.select([client.socket for client in clients], [], [], 20)[0]
+            # Whom it lets in first is the system's choice.
+            client = next(client for client in clients if client.socket in ready)
+            clients.remove(client)
+            with client:
+                assert client.response().status == "200"
+                assert client.get("/again").status == "200"
+                assert len(worker._loop._connections) == 1
+    finally:
+        worker.stop()
+        thread.join()
+        for client in clients:
+            client.close()
 
 
 @pytest.mark.parametrize(

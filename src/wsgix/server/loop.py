@@ -152,7 +152,9 @@ class Loop(Arrivals):
         """Go on with what waits for anything but bytes of a request."""
         if connection is None:
             if fd in self._listeners:
-                self._accept(*self._listeners[fd])
+                # The last connection that may be open may have come to another listener meanwhile.
+                if self._accepting:
+                    self._accept(*self._listeners[fd])
             elif fd == self._waker.fileno() and self._waker.clear():
                 self.scheduler.nudge()
             return True
