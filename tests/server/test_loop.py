@@ -22,7 +22,7 @@ from wsgix.server import loop as module
 from wsgix.server.connection import Connection
 from wsgix.server.phase import Phase
 from wsgix.server.listeners import open_listeners
-from wsgix.server.poller import WRITE, SelectorPoller, make_poller, wait_writable
+from wsgix.server.poller import READ, WRITE, SelectorPoller, make_poller, wait_writable
 from wsgix.server.settings import make_settings
 from wsgix.server.worker import Worker
 
@@ -1573,6 +1573,29 @@ def test_what_a_thread_has_served_is_polled_again_without_the_leader(serve, even
         assert client.get("/fast").content == b"ok"
     eventually(lambda: [connection.served for connection in site.loop._connections.values()] == [6])
     assert bool(returned) == isinstance(site.loop._poller, SelectorPoller)
+
+
+def test_what_a_thread_has_served_has_its_whole_time_for_the_next_request(
+    serve, eventually, clock, monkeypatch
+):
+    monkeypatch.setattr(module, "_SWEEP_SECONDS", 1000.0)  # the leader has no news meanwhile
+
+    def application(environ, start_response):
+        eventually(lambda: site.loop._polling)  # the new leader
+        clock.advance(50)
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    site = serve(application, keep_alive_timeout=60)
+    client = site.dial()
+    # Idle: else it is polled for the first time only after this request.
+    eventually(lambda: [connection.interest for connection in [*site.loop._connections.values()]] == [READ])
+    [connection] = site.loop._connections.values()
+    site.loop.scheduler._average = 1.0  # to a thread
+    client.send(get("/"))
+    assert client.response().content == b"ok"
+    eventually(lambda: connection.phase is module.HEAD)
+    assert connection.deadline - clock.monotonic() > 50
 
 
 def test_a_response_that_ends_while_the_leader_sends_it_leaves_the_connection_polled(

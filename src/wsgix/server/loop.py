@@ -412,8 +412,10 @@ class Loop(Arrivals):
                 return False
             # It may still be polled for the client to take more of the response, all of which has left since.
             self._want(connection, READ)
+            # The leader's time may be as old as its last sweep.
+            deadline = time.monotonic() + self._settings.keep_alive_timeout
             # From here on it is the leader's, who may read from it, or close it, at once.
-            connection.wait_for_next(self._idle_deadline, self._last_but_one)
+            connection.wait_for_next(deadline, self._last_but_one)
         return True
 
     def _note_stall(self, connection: Connection) -> None:
