@@ -605,6 +605,24 @@ def test_a_file_is_cut_to_the_declared_length_and_too_short_a_one_is_seen(serve,
         client.response()
 
 
+@pytest.mark.parametrize("length", [[], [("Content-Length", "3000000")]])
+def test_a_file_is_sent_whole_though_no_descriptor_is_left(serve, tmp_path, monkeypatch, length):
+    content = bytes(range(250)) * 12_000
+    (tmp_path / "file").write_bytes(content)
+
+    def no_descriptor(fd):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def application(environ, start_response):
+        start_response("200 OK", length)
+        return environ["wsgi.file_wrapper"](open(tmp_path / "file", "rb"))
+
+    monkeypatch.setattr(os, "dup", no_descriptor)
+    client = serve(application).dial()
+    for _ in range(2):
+        assert client.get().content == content
+
+
 def test_a_file_behind_a_block_that_stalled_is_sent_whole(serve, tmp_path, monkeypatch, eventually):
     block = b"x" * (8 << 20)
     (tmp_path / "file").write_bytes(block)

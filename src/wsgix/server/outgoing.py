@@ -249,10 +249,11 @@ class Outgoing:
                 self.lost = error
                 return self.flush()
 
-    def send_file(self, fd: int, offset: int, size: int) -> None:
+    def send_file(self, fd: int, offset: int, size: int) -> bool:
         """Send *size* bytes of the regular file *fd*, from *offset* on; keep what the socket does not take.
 
-        The descriptor is duplicated: the application may close its own.
+        The descriptor is duplicated: the application may close its own. False, and nothing is sent, if none
+        is left.
 
         Raises:
             OSError: the client is gone.
@@ -260,10 +261,14 @@ class Outgoing:
         self.is_simple = False
         # Once a client has stalled, the leader may be sending what comes before the file.
         with self._stalled or _NO_LOCK:
-            self._file = os.dup(fd)
+            try:
+                self._file = os.dup(fd)
+            except OSError:
+                return False
             self._file_offset = offset
             self.file_left = size
             self.flush()
+        return True
 
     def flush(self) -> bool:
         """Send more of what is kept, or forget it if the connection is taken or lost.

@@ -371,9 +371,9 @@ class Responder(Exchange):
         if self.remaining is not None:
             size = min(size, self.remaining)
         self._flush()
-        if size:
-            self._connection.send_file(fd, offset, size)
-            self.bytes_sent += size
+        if size and not self._connection.send_file(fd, offset, size):
+            return False
+        self.bytes_sent += size
         if self.remaining is not None:
             self.remaining -= size
         self.finish_content()
