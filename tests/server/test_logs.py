@@ -1,6 +1,7 @@
 """The logs of a process: rotated under load, full, closed, without a reader. No request notices."""
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import time
 
 import pytest
 
-from tests.serving import COMMAND, DEADLINE, environment_with, run_wsgix, serving
+from tests.serving import COMMAND, DEADLINE, Output, environment_with, run_wsgix, serving
 
 APPLICATION = """
 import sys
@@ -209,6 +210,17 @@ def test_a_reader_that_sleeps_holds_no_request_up(site):
             text = process.stdout.read().decode()
     assert text.count("\n") == 100
     assert all(line.endswith('200 2 "-" "-"') for line in text.splitlines())
+
+
+def test_a_reader_that_has_slept_gets_the_lines_though_nobody_asks_for_more(site):
+    with bare_server(site, "2>/dev/null", stdout=subprocess.PIPE) as (connect, process):
+        with connect() as client:
+            for _ in range(100):  # as above
+                ask(client, b"/" + b"a" * 2500)
+        output = Output(io.TextIOWrapper(process.stdout))
+        output.wait_for('200 2 "-" "-"\n', 100)
+        process.terminate()
+        output.join()
 
 
 @pytest.mark.parametrize(

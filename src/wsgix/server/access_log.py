@@ -84,6 +84,11 @@ class AccessLog:
         elif self._file.is_behind:
             self._file.write(b"")
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether lines are kept for a reader that is slow: `flush` is to be called now and then."""
+        return self._file.is_behind
+
     def reopen(self) -> None:
         """Go on in a new file, after log rotation; on any thread, also in a signal handler."""
         self._file.reopen()

@@ -140,6 +140,8 @@ class Loop(Arrivals):
 
     def _poll(self) -> None:
         idle = not self._connections and self._accepting and not self._stopping
+        if idle and self._access_log is not None:
+            idle = not self._access_log.is_behind
         timeout = None if idle else max(0.0, self._next_sweep - self._now)
         self._polling = True
         # Whoever hands over a connection after this looks at `_polling` and ends the wait.
