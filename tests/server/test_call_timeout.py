@@ -26,9 +26,9 @@ def stuck():
 
     def application(environ, start_response):
         path = environ["PATH_INFO"]
-        if path == "/begun":
+        if path in ("/begun", "/begun-asleep"):
             start_response("200 OK", [("Content-Length", "10")])(b"begun")
-        if path == "/asleep":
+        if path in ("/asleep", "/begun-asleep"):
             release.wait()
         if path in ("/stuck", "/begun"):
             try:
@@ -71,6 +71,19 @@ def test_a_thread_that_cannot_be_interrupted_is_no_longer_waited_for(serve, stuc
     assert site.get("/").content == b"fast"
     stuck.release.set()
     assert site.get("/").content == b"fast"
+
+
+@pytest.mark.parametrize("path", ["/asleep", "/begun-asleep"])
+def test_a_stop_does_not_wait_for_a_thread_that_cannot_be_interrupted(serve, stuck, eventually, path):
+    site = serve(stuck, request_timeout=SHORT, graceful_timeout=3600)
+    client = site.dial()
+    client.send(f"GET {path} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+    assert client.rest()
+    site.server._worker.stop()
+    site.server._thread.join(20)
+    assert not site.server._thread.is_alive()
+    stuck.release.set()
+    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name == "wsgix"])
 
 
 def test_a_call_that_goes_straight_to_a_thread_is_watched(serve, stuck, eventually):

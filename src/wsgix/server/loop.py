@@ -355,7 +355,9 @@ class Loop(Arrivals):
                 # A request that takes a handshake first is no less on its way; and it has its deadlines.
                 if not self._is_arriving(connection):
                     self._close(connection)
-        return not self._connections or self._now >= self._stop_deadline
+        # Who has got the answer to a request that timed out waits for nothing more.
+        is_done = all(connection.is_given_up for connection in [*self._connections.values()])
+        return is_done or self._now >= self._stop_deadline
 
     def _begin_to_stop(self) -> None:
         """Accept no more, and look whether a request has arrived anywhere."""

@@ -43,6 +43,7 @@ class Outgoing:
         is_simple: whether nothing but its response is left to see to, once the request at hand is answered.
         is_inline: whether the application runs on the leader, when it runs for it.
         is_taken: whether the application speaks to the client itself; then nothing is sent here any more.
+        is_given_up: whether the request has timed out, though the application may still be at it.
         lost: what sending to the client failed with; from then on nothing more is sent.
     """
 
@@ -55,6 +56,7 @@ class Outgoing:
         "_stalled",
         "fd",
         "file_left",
+        "is_given_up",
         "is_inline",
         "is_simple",
         "is_taken",
@@ -69,7 +71,7 @@ class Outgoing:
         self._common = common
         self.is_simple = False  # it is not polled for yet
         self.is_inline = True
-        self.is_taken = False
+        self.is_taken = self.is_given_up = False
         self.outbox: bytearray | memoryview = _EMPTY
         self.file_left = 0
         self.lost: OSError | None = None

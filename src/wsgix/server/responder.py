@@ -442,6 +442,7 @@ class Responder(Exchange):
         the client does next could be what ends the application's call.
         """
         connection = self._connection
+        connection.is_given_up = True
         # Whoever has taken the connection over has answered.
         claim: list[None] = [] if connection.is_taken else self._claim or []
         try:

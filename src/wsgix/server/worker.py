@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from wsgix.server.trust import Trust
 
 _JOIN_SECONDS: Final = 5.0
+_STUCK_JOIN_SECONDS: Final = 0.1
+"""The same if some will not end: they are not waited for, only the others."""
 
 
 class Worker:
@@ -57,7 +59,7 @@ class Worker:
                 raise
             scheduler.watch()
             # A thread that is still inside the application has used up its time.
-            scheduler.join(_JOIN_SECONDS if self._loop.is_empty else 0)
+            scheduler.join(_JOIN_SECONDS if self._loop.is_empty else _STUCK_JOIN_SECONDS)
         finally:
             if heeds_signals:
                 signal.set_wakeup_fd(before)
