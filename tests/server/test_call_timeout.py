@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -194,6 +195,50 @@ def test_a_call_that_ends_in_time_is_left_alone(serve, stuck, eventually):
     for _ in range(100):
         assert site.get("/").content == b"fast"
     eventually(lambda: not site.loop.scheduler.call_timeout.is_busy)
+
+
+class Clock:
+    """The clock of the calls, which a test sets forward."""
+
+    offset = 0.0
+
+    def monotonic(self):
+        return time.monotonic() + self.offset
+
+
+def test_the_time_of_a_slow_client_is_not_the_applications(serve, monkeypatch, eventually):
+    clock = Clock()
+    monkeypatch.setattr(call_timeout, "time", clock)
+    inside, release = threading.Event(), threading.Event()
+    block = b"x" * (16 << 20)  # more than the system keeps
+
+    def application(environ, start_response):
+        environ["wsgi.input"].read()
+        if environ["PATH_INFO"] == "/stuck":
+            inside.set()
+            release.wait()
+        start_response("200 OK", [("Content-Length", str(2 * len(block)))])
+        return iter([block, block])
+
+    site = serve(application, request_timeout=60, response_buffer=0)
+    away = site.loop.scheduler._away
+    for path in ("/", "/stuck"):
+        client = site.dial()
+        client.send(f"POST {path} HTTP/1.1\r\nHost: t\r\n".encode())
+        client.send(b"Content-Length: 1\r\nExpect: 100-continue\r\n\r\n")
+        assert client.response().status == "100"
+        eventually(lambda: away)
+        clock.offset += 100
+        client.send(b"x")
+        if path == "/":
+            client.until(b"\r\n\r\n")
+            eventually(lambda: away)
+            clock.offset += 100
+            assert client.take(2 * len(block)) == 2 * block
+    assert inside.wait(20)
+    clock.offset += 100
+    assert client.response().status == "504"
+    release.set()
 
 
 def test_without_pythonapi_nothing_is_interrupted(serve, stuck, monkeypatch):

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from wsgix.server.responder import Responder
 
@@ -66,6 +66,20 @@ class CallTimeout:
             self._calls.pop(ident, None)
             # An exception that was sent to this thread, and has not arrived, would hit what comes next.
             _interrupt(ident, None)
+
+    def leave_out(self, wait: Callable[[], Any]) -> Any:
+        """Call *wait*, which waits for the client with deadlines of its own; its time is not counted."""
+        ident = threading.get_ident()
+        begin = time.monotonic()
+        with self._lock:
+            call = self._calls.pop(ident, None)
+        try:
+            return wait()
+        finally:
+            if call is not None:  # else its time is over already
+                waited = time.monotonic() - begin
+                self._calls[ident] = call._replace(deadline=call.deadline + waited)
+                self._wake()  # as in `begin`
 
     # On the thread that watches
 

@@ -223,7 +223,7 @@ class Scheduler:
         """
         is_away = self._step_aside(connection)
         try:
-            return wait()
+            return wait() if self.call_timeout is None else self.call_timeout.leave_out(wait)
         finally:
             if is_away:
                 with self._lock:
