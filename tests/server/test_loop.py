@@ -1083,6 +1083,40 @@ def test_a_refused_request_is_answered_closed_and_never_reaches_the_application(
 
 
 @pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (["Content-Length: 99999999999"], 413),
+        (["Host: other"], 400),
+        (["X: " + "x" * 9000], 431),
+        (["X-Forwarded-For: nobody"], 400),
+    ],
+)
+def test_a_refused_head_is_answered_without_content_and_logged_with_its_line(
+    serve, echo, tmp_path, fields, status
+):
+    path = tmp_path / "access.log"
+    client = serve(echo, access_log=path, forwarded_from="127.0.0.1").dial()
+    client.send(get("/before") + get("/refused", *fields).replace(b"GET", b"HEAD"))
+    assert client.response().status == "200"
+    assert client.response("HEAD").status == str(status)
+    client.half_close()
+    assert client.ended  # "the server MUST NOT send content in the response" (RFC 9110, 9.3.2)
+    serve.stop()
+    assert f'"HEAD /refused HTTP/1.1" {status} - ' in path.read_text()
+
+
+def test_a_head_that_comes_too_slowly_is_answered_without_content(serve, echo, clock, eventually):
+    site = serve(echo)
+    client = site.dial()
+    client.send(b"HEAD /slow HTTP/1.1\r\nHost:")
+    eventually(lambda: [c.begun for c in [*site.loop._connections.values()]] == [True])
+    clock.advance(SETTINGS.head_timeout + 1)
+    assert client.response("HEAD").status == "408"
+    client.half_close()
+    assert client.ended
+
+
+@pytest.mark.parametrize(
     "message",
     [
         get("/", "X-Forwarded-For: 192.0.2.2", "Bad Name: 1"),

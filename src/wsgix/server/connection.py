@@ -122,13 +122,20 @@ class Connection(Outgoing):
         """The client, as the log names it."""
         return self.client or ("an unknown client" if "REMOTE_ADDR" in self.template else "a Unix socket")
 
-    def forget_client(self) -> None:
-        """Take the peer to be the client, unless a request is at hand: its fields tell who has sent it.
-
-        A proxy has requests of many clients on one connection.
-        """
-        if self.environ is self.template:
-            self.client = self.template.get("REMOTE_ADDR", "")
+    def describe_unread(self) -> None:
+        """Put what is known of a request that could not be read into `environ` and `client`; to refuse it."""
+        if self.environ is not self.template:
+            return
+        # A proxy has requests of many clients on one connection, and their fields tell whose each is.
+        self.client = self.template.get("REMOTE_ADDR", "")
+        line = self.reader.line_so_far
+        if line is not None:
+            known = {
+                "REQUEST_METHOD": line.method,
+                "REQUEST_URI": line.target,
+                "SERVER_PROTOCOL": line.version,
+            }
+            self.environ = self.template | known
 
     # Before the first request: on the leader
 
@@ -225,6 +232,8 @@ class Connection(Outgoing):
         if self._rewrite is not None:
             refusal = self._rewrite(environ)
             if refusal is not None:
+                self.environ = environ
+                self.client = self.template.get("REMOTE_ADDR", "")
                 return refusal
             self.client = environ.get("REMOTE_ADDR", "")
         may_change_protocol = "HTTP_UPGRADE" in environ

@@ -110,7 +110,7 @@ class Departures:
 
     def _refuse(self, connection: Connection, refusal: Refusal, further_lines: bytes = b"") -> None:
         """Answer without the application, and close."""
-        connection.forget_client()
+        connection.describe_unread()
         _log.info("refused a request from %s: %s", connection.name, refusal.word)
         head_only = connection.environ.get("REQUEST_METHOD") == "HEAD"
         response = refusal_response(refusal, date_and_server.now() + further_lines, bodiless=head_only)

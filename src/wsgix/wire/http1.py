@@ -117,6 +117,11 @@ class RequestReader(SectionReader):
         self._searched = 0
         self.request: bytes | None = None
 
+    @property
+    def line_so_far(self) -> RequestLine | None:
+        """The request line of a head that is not whole or was refused; None if it is not known."""
+        return self._request_line if self._searched else None
+
     def forget(self) -> None:
         """Drop what is remembered of the last head."""
         SectionReader.forget(self)
