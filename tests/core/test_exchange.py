@@ -443,6 +443,15 @@ def test_content_past_the_declared_length_is_cut_and_iteration_ends():
     assert "abandon" not in gateway.steps
 
 
+def test_a_file_that_goes_on_past_the_declared_length_is_cut_without_a_fault():
+    body = Body(b"ab", b"cde", b"f")
+    gateway = run(answering(body, headers=sized(3)), is_file=True)
+
+    assert gateway.wire == HEAD + b"abc"
+    assert gateway.log == []
+    assert (body.given, body.closed) == (2, 1)
+
+
 def test_a_block_that_begins_past_the_declared_length_is_not_sent():
     gateway = run(answering([b"abc", b"d"], headers=sized(3)))
 

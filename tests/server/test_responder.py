@@ -91,6 +91,10 @@ FRAMINGS = {
         answers(lambda: FileWrapper(io.BytesIO(b"abc"), 2)),
         *("GET", "1.1", "200", None, "chunked", b"abc", "KEEP"),
     ),
+    "file, declared shorter": (
+        answers(lambda: FileWrapper(io.BytesIO(b"abcd"), 2), headers=length(3)),
+        *("GET", "1.1", "200", "3", None, b"abc", "KEEP"),
+    ),
     "write": (
         answers(list, write=[b"a", b"", b"bc"]),
         *("GET", "1.1", "200", None, "chunked", b"abc", "KEEP"),

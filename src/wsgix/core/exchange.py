@@ -262,7 +262,9 @@ class Exchange:
             self._write(data[:fits])
         self._flush()
         self.remaining = 0
-        if self.bodiless:
+        # A file is transmitted "until the end is reached, or until Content-Length bytes have been written":
+        # that it goes on is no fault (PEP 3333, "Optional Platform-Specific File Handling").
+        if self.bodiless or self.result_is_file():
             return
         message = f"the response has a Content-Length of {self.bytes_sent}, and the application gave more"
         if self.result is None:
