@@ -189,6 +189,13 @@ def test_early_hints_are_an_interim_response():
         early_hints([("Link", "\n")])
 
 
+def test_early_hints_have_no_length_whatever_the_response_will_have():
+    hints = early_hints([("Link", "</a>"), ("Content-Length", "5"), ("X-A", "b")])
+    assert hints == b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nX-A: b\r\n\r\n"
+    with pytest.raises(ValueError, match="Content-Length"):
+        early_hints([("Content-Length", "five")])
+
+
 def test_a_chunk_is_size_and_data_and_never_the_last_by_accident():
     assert chunk_start(26) + b"a" * 26 + CHUNK_END == b"1a\r\n" + b"a" * 26 + b"\r\n"
     assert LAST_CHUNK == b"0\r\n\r\n"

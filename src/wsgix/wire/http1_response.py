@@ -234,7 +234,12 @@ _header_line: Final = _header_lines.__getitem__
 
 def early_hints(headers: Iterable[Pair]) -> bytes:
     """Write a 103 (Early Hints) response (RFC 8297). Raises ValueError as `response_head` does."""
-    return response_head("103 Early Hints", headers, b"")
+    # "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
+    # (Informational) or 204 (No Content)" (RFC 9110, 8.6): who hints at what the response will say may name
+    # it.
+    lines, _, _ = _field_lines(status_line("103 Early Hints"), [*headers])
+    lines.append(b"\r\n")
+    return b"".join(lines)
 
 
 def chunk_start(size: int) -> bytes:
