@@ -1,5 +1,6 @@
 """A connection by itself, over a socket pair: what it makes of bytes, what it keeps, what it gives back."""
 
+import contextlib
 import errno
 import socket
 import tempfile
@@ -21,13 +22,13 @@ SETTINGS = make_settings()
 REQUEST_BUFFER = SETTINGS.request_buffer
 
 
-def common(limits=DEFAULT_LIMITS):
+def common(limits=DEFAULT_LIMITS, on_stall=lambda connection: None, may_wait=True):
     return Common(
         SETTINGS,
         limits,
-        lambda connection: None,
+        on_stall,
         lambda connection, wait: wait(),
-        lambda: True,
+        lambda: may_wait,
         request_body.Memory(0),
     )
 
@@ -144,6 +145,38 @@ def test_the_client_is_told_to_continue_only_if_it_waits(pair):
     client.setblocking(False)
     with pytest.raises(BlockingIOError):
         client.recv(100)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_client_without_room_is_told_to_continue_later(template, waits):
+    ours, client = socket.socketpair()
+    ours.setblocking(False)
+    client.settimeout(20)
+    filling = b""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            filling += b"x" * ours.send(b"x" * 65536)
+    stalled = []
+    connection = Connection(ours, "", template, common(on_stall=stalled.append, may_wait=False))
+    connection.take(HEAD % b"Content-Length: 2\r\nExpect: 100-continue\r\n")
+    assert connection.advance() is NEED_MORE
+    connection.flush_interim()
+    assert connection.outbox
+    if waits:
+        assert client.recv(len(filling), socket.MSG_WAITALL) == filling
+        connection.flush_interim()
+        assert not connection.outbox
+    connection.take(b"ok")
+    stalled.clear()
+    assert connection.advance() is None
+    # The loop is to see to what has not left, as of a response.
+    assert stalled == ([] if waits else [connection])
+    if not waits:
+        assert client.recv(len(filling), socket.MSG_WAITALL) == filling
+    connection.send(b"response")
+    assert client.recv(33, socket.MSG_WAITALL) == b"HTTP/1.1 100 Continue\r\n\r\nresponse"
+    connection.close()
+    client.close()
 
 
 def test_a_request_that_is_malformed_or_too_large_is_refused(pair, template):

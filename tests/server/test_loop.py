@@ -245,6 +245,26 @@ def test_a_client_that_waits_is_told_to_continue(serve, echo):
     assert client.response().content == b"GET /next "
 
 
+def test_a_client_that_waits_is_told_to_continue_once_there_is_room(serve, monkeypatch, faults, echo):
+    attempts = []
+
+    def meet(name):
+        if name == "send":
+            attempts.append(name)
+            if len(attempts) <= 2:  # at once, and when what was not taken is tried again
+                raise BlockingIOError(errno.EAGAIN, "no room")
+
+    faults("send", 0).meet = meet
+    monkeypatch.setattr(scheduler, "_MOST_AWAY", 0)  # no thread may wait for it
+    client = serve(echo).dial()
+    client.send(b"POST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+    assert client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue"
+    client.send(b"bo")
+    client.send(b"dy" + get("/next"))
+    assert client.response().content == b"POST / body"
+    assert client.response().content == b"GET /next "
+
+
 @pytest.mark.parametrize("asks", ["content", "hints"])
 def test_a_client_that_is_gone_is_not_the_applications_fault(serve, faults, echo, caplog, asks):
     def application(environ, start_response):

@@ -386,6 +386,9 @@ class Connection(Outgoing):
             return step
         self._start = body.end
         self._consume()
+        if self.outbox:
+            # Of 100 (Continue), which the client did not wait for: it leaves with the response.
+            self._common.on_stall(self)
         environ = self.environ
         try:
             environ["wsgi.input"] = body.open()
@@ -394,6 +397,15 @@ class Connection(Outgoing):
         if self.reader.framing == CHUNKED:
             self._measure_chunked(body.size, body.trailers)
         return None
+
+    def flush_interim(self) -> None:
+        """Send more of 100 (Continue), which the client did not take at once.
+
+        Raises:
+            OSError: the client is gone.
+        """
+        if self.flush():
+            self._stalled = None  # the response begins anew
 
     def _consume(self) -> None:
         """Drop the inbox if all of it is used."""

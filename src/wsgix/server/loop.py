@@ -18,7 +18,7 @@ from wsgix.server.arrivals import Arrivals
 from wsgix.server.connection import CONTENT_SIZE, Connection
 from wsgix.server.listeners import Listener
 from wsgix.server.phase import BODY, BUSY, FLUSH, HANDSHAKE, HEAD, LINGER, PROXY, READY, SKIP
-from wsgix.server.poller import READ, SelectorPoller, Waker
+from wsgix.server.poller import READ, WRITE, SelectorPoller, Waker
 from wsgix.server.request_body import Memory
 from wsgix.server.respond import make_respond
 from wsgix.server.responder import date_and_server
@@ -207,8 +207,11 @@ class Loop(Arrivals):
 
     def _read_content(self, connection: Connection, member: Member) -> bool:
         try:
+            if connection.outbox:
+                connection.flush_interim()
             size = connection.receive_content()
         except BlockingIOError:
+            self._wait_for_request(connection)
             return True
         except OSError:
             self._close(connection)
@@ -277,6 +280,10 @@ class Loop(Arrivals):
             settings = self._settings
             earned = connection.body_size / settings.body_rate
             connection.deadline = connection.since + settings.body_timeout + earned
+            if connection.outbox:
+                # The client has yet to take 100 (Continue), and may wait for it.
+                self._want(connection, READ | WRITE)
+                return
         elif connection.inbox and not connection.begun:
             connection.begun = True
             connection.is_simple = False
