@@ -308,6 +308,14 @@ class Request(NamedTuple):
         """Whether the client sends content only once it is told to."""
         return self.expects_continue and self.expects == "waits"
 
+    def is_streamed(self, streams):
+        """Whether the application may be called before the content has arrived.
+
+        *streams*: whether the server lets it, whatever the request.
+        """
+        # Chunked content has no length before it has arrived, and not all applications go without.
+        return streams or (self.expects_continue and not self.is_chunked)
+
     @property
     def reads(self):
         """How much of the content the application comes to read; late: when the head has left."""
@@ -369,19 +377,19 @@ class Request(NamedTuple):
         if not (self.wish and self.has_end):
             return "closes"
         is_read_first = self.reads in {"all", "lines", "part"}
-        if self.waits and not is_read_first:
+        is_streamed = self.is_streamed(streams)
+        if self.waits and is_streamed and not is_read_first:
             return "closes"
-        if self.expects_continue and not is_read_first:
+        if self.expects_continue and is_streamed and not is_read_first:
             return "either"
-        may_be_left = streams or self.expects_continue
-        if may_be_left and self.reads in {"none", "part"} and len(self.body) > SKIPPED_AT_MOST:
+        if is_streamed and self.reads in {"none", "part"} and len(self.body) > SKIPPED_AT_MOST:
             return "either"
         return "keeps"
 
-    def interim(self):
-        """Tell which interim responses there may be."""
+    def interim(self, streams):
+        """Tell which interim responses there may be; *streams* as for `end`."""
         told = [[100]] if self.waits else [[], [100]] if self.expects_continue else [[]]
-        if self.waits and self.reads in {"none", "late"}:
+        if self.waits and self.is_streamed(streams) and self.reads in {"none", "late"}:
             told = [[]]
         hints = [103] if self.order.shape == "hinted" and self.version != "HTTP/1.0" else []
         return [interim + hints for interim in told]
@@ -443,13 +451,13 @@ def check(request, answer, streams, is_last):
 def differences(request, answer, streams, is_last):
     """Yield what is looked at, what was found, and what may be there."""
     yield "the status", answer.status, [request.status]
-    yield "the interim responses", answer.interim, request.interim()
+    yield "the interim responses", answer.interim, request.interim(streams)
     yield "Date", bool(answer.get("date")), [True]
     yield "Server", answer.get("server"), ["wsgix"]
 
     seen = json.loads(answer.get("x-seen"))
     # Streamed content has no length before it has arrived, and its trailers come last.
-    is_collected = not streams and not request.expects_continue
+    is_collected = not request.is_streamed(streams)
     if request.is_chunked:
         lengths = [str(request.size)] + [None] * (not is_collected)
         yield "CONTENT_LENGTH", seen.pop("CONTENT_LENGTH", None), lengths

@@ -147,6 +147,17 @@ def test_the_client_is_told_to_continue_only_if_it_waits(pair):
         client.recv(100)
 
 
+def test_chunked_content_is_asked_for_at_once_and_has_a_length(pair):
+    connection, client = pair
+    connection.take(HEAD % b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n")
+    assert connection.advance() is NEED_MORE
+    assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    connection.take(b"5\r\nhello\r\n0\r\n\r\n")
+    assert connection.advance() is None
+    assert connection.environ["CONTENT_LENGTH"] == "5"
+    assert connection.environ["wsgi.input"].read() == b"hello"
+
+
 @pytest.mark.parametrize("waits", [True, False])
 def test_a_client_without_room_is_told_to_continue_later(template, waits):
     ours, client = socket.socketpair()

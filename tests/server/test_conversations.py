@@ -62,7 +62,8 @@ class Conversation(NamedTuple):
             wire += head
             if request.waits:
                 stops[len(wire)] = "told"
-            if not request.waits or request.reads != "none":  # else nobody asks for it
+            is_asked_for = request.reads != "none" or not request.is_streamed(site.streams)
+            if is_asked_for or not request.waits:
                 wire += body
             if request.end(site.streams) == "closes":
                 break

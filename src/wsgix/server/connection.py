@@ -288,10 +288,13 @@ class Connection(Outgoing):
         # "A server MAY omit sending a 100 (Continue) response if it has already received some or all of the
         # content for the corresponding request" (RFC 9110, 10.1.1). A client that waits for it is asked to go
         # on when the application reads, and not if it never does; if too many of them hold threads, at once.
+        # At once also where the content is chunked: to an application that reads no further than
+        # CONTENT_LENGTH, as many do, it would be empty.
         common = self._common
         self._consume()
         awaits_continue = reader.expects_continue and not self.inbox
-        if (awaits_continue and common.may_wait()) or common.settings.stream_requests:
+        may_wait = awaits_continue and reader.framing != CHUNKED and common.may_wait()
+        if may_wait or common.settings.stream_requests:
             self._stream(reader, awaits_continue=awaits_continue)
             return None
         self._body = RequestBody(reader.framing, common.limits, common.settings.request_buffer, common.memory)
