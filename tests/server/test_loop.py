@@ -325,6 +325,7 @@ def test_streamed_content_is_read_while_it_arrives(serve, content):
         arrived.append(environ["wsgi.input"].read(3))
         client.send(content[-5:] + get("/next"))
         arrived.append(environ["wsgi.input"].read())
+        assert "HTTP_TRANSFER_ENCODING" not in environ  # what is read is decoded
         start_response("200 OK", [("X-Trailers", repr(environ.get("wsgix.trailers", [])))])
         return [b"".join(arrived)]
 
@@ -531,6 +532,24 @@ def test_a_connection_that_the_leader_closes_at_once_costs_no_thread(serve, monk
     assert not caplog.records
 
 
+def test_empty_blocks_that_wait_to_leave_are_not_taken_for_the_end(serve):
+    is_read = threading.Event()
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        yield b"a"
+        yield b""
+        is_read.wait(20)  # meanwhile a new leader sends what waits
+        yield b"b"
+
+    client = serve(application).dial()
+    client.send(get("/"))
+    client.until(b"\r\n\r\n")
+    assert client.take(6) == b"1\r\na\r\n"
+    is_read.set()
+    assert client.take(11) == b"1\r\nb\r\n0\r\n\r\n"
+
+
 def test_early_hints_leave_before_the_response(serve):
     def application(environ, start_response):
         environ["wsgi.early_hints"]([("Link", "</style.css>; rel=preload")])
@@ -676,6 +695,23 @@ def test_a_file_behind_a_block_that_stalled_is_sent_whole(serve, tmp_path, monke
     client.until(b"\r\n\r\n")
     assert client.take(len(block)) == block
     assert client.take(len(block)) == block
+
+
+def test_a_file_that_shrinks_while_it_is_sent_is_seen_to_be_cut(serve, tmp_path, eventually, truncated):
+    size = 16 << 20
+    (tmp_path / "file").write_bytes(b"x" * size)
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](open(tmp_path / "file", "rb"))
+
+    site = serve(application)
+    client = site.dial()
+    client.send(get("/"))
+    eventually(lambda: phases(site) == [module.FLUSH])
+    os.truncate(tmp_path / "file", 0)
+    with pytest.raises(truncated):
+        client.response()
 
 
 def test_a_file_that_one_client_takes_quickly_leaves_turns_to_others(serve, tmp_path, monkeypatch):
@@ -1067,6 +1103,117 @@ def test_a_client_that_half_closes_gets_its_answers(serve, echo):
     client.half_close()
     assert client.response().content == b"GET /1 "
     assert client.response().content == b"GET /2 "
+    assert client.ended
+
+
+def test_of_too_many_clients_that_keep_threads_waiting_the_slowest_is_cut_off(serve, monkeypatch, eventually):
+    monkeypatch.setattr(scheduler, "_MOST_AWAY", 1)
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        while True:
+            yield b"x" * 65536
+
+    site = serve(application, response_buffer=0)
+    waited_for = site.loop.scheduler._away
+    with site.dial() as first, site.dial() as second:
+        first.send(get("/"))
+        eventually(lambda: waited_for)
+        longest = next(iter(waited_for))
+        second.send(get("/"))
+        eventually(lambda: waited_for and longest not in waited_for)
+        assert first.rest()  # to its end
+        assert len(phases(site)) == 1
+    eventually(lambda: not phases(site))
+
+
+def test_a_client_that_reads_nothing_is_given_up_by_the_thread_that_waits_for_it(serve, eventually, caplog):
+    closed = threading.Event()
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        try:
+            while True:
+                yield b"x" * 65536
+        finally:
+            closed.set()
+
+    client = serve(application, response_buffer=0, write_timeout=0.05).dial()
+    client.send(get("/"))
+    assert closed.wait(20)
+    assert not client.rest().endswith(b"0\r\n\r\n")
+    assert "the application failed" not in caplog.text
+
+
+def test_a_client_that_is_given_up_sees_that_its_response_is_cut(serve, clock, eventually):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return iter([b"x" * (8 << 20)])
+
+    site = serve(application, response_buffer=16 << 20)
+    client = site.dial()
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    eventually(lambda: phases(site) == [module.FLUSH])
+    clock.advance(31)
+    eventually(lambda: not phases(site))
+    # The end of the connection would be that of the content.
+    with pytest.raises(ConnectionResetError):
+        [*iter(lambda: client.socket.recv(1 << 20), b"")]
+
+
+def test_streamed_content_that_nobody_reads_is_skipped_up_to_a_limit(serve, eventually):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [b"unread"]
+
+    site = serve(application, stream_requests=True)
+    client = site.dial()
+    client.send(get("/", "Content-Length: 1000000"))
+    assert client.response().content == b"unread"
+    eventually(lambda: phases(site) == [module.SKIP])
+    client.send(b"x" * (departures.SKIP_BYTES + 1))
+    eventually(lambda: phases(site) == [module.LINGER])
+    client.half_close()
+    assert client.ended
+
+
+# What a proxy says of its client
+
+FORWARDED = get("/", "X-Forwarded-For: 192.0.2.9", "X-Forwarded-Proto: https")
+
+
+def client_of(environ, start_response):
+    start_response("200 OK", [])
+    fields = [environ.get(name, "-") for name in ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO")]
+    return [" ".join([environ["REMOTE_ADDR"], environ["wsgi.url_scheme"], *fields]).encode()]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "told"),
+    [("127.0.0.1", b"192.0.2.9 https 192.0.2.9 https"), ("192.0.2.1", b"127.0.0.1 http - -")],
+    ids=["trusted", "stranger"],
+)
+def test_what_is_said_of_a_client_counts_for_each_request_of_a_trusted_proxy(serve, proxy, told):
+    client = serve(client_of, forwarded_from=[proxy]).dial()
+    for _ in range(4):
+        client.send(FORWARDED)
+        assert client.response().content == told
+    client.send(FORWARDED * 3)
+    assert [client.response().content for _ in range(3)] == [told] * 3
+    client.send(get("/"))
+    assert client.response().content == b"127.0.0.1 http - -"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_nonsense_about_a_client_is_refused(serve, method):
+    client = serve(client_of, forwarded_from=["127.0.0.1"]).dial()
+    client.send(FORWARDED)
+    assert client.response().status == "200"
+    client.send(FORWARDED.replace(b"192.0.2.9", b"nobody").replace(b"GET", method.encode()))
+    response = client.response(method)
+    assert response.status == "400"
+    assert response.get("Connection") == "close"
+    client.half_close()
     assert client.ended
 
 
