@@ -1177,6 +1177,33 @@ def test_streamed_content_that_nobody_reads_is_skipped_up_to_a_limit(serve, even
     assert client.ended
 
 
+@pytest.mark.parametrize("comes", ["with the head", "later"])
+def test_streamed_content_earns_its_client_time(serve, monkeypatch, eventually, comes):
+    allowed = []
+
+    def wait_readable(fd, seconds):
+        allowed.append(seconds)
+        return poller.wait_readable(fd, seconds)
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [environ["wsgi.input"].read()]
+
+    monkeypatch.setattr(streaming, "wait_readable", wait_readable)
+    client = serve(application, stream_requests=True, body_timeout=15, body_rate=1).dial()
+    head, content = get("/", "Content-Length: 1001"), b"x" * 1000
+    if comes == "with the head":
+        client.send(head + content)
+    else:
+        client.send(head)
+        eventually(lambda: allowed)
+        assert allowed[0] <= 15
+        client.send(content)
+    eventually(lambda: allowed and 900 < allowed[-1] <= 1015)
+    client.send(b"x")
+    assert client.response().content == b"x" * 1001
+
+
 # What a proxy says of its client
 
 FORWARDED = get("/", "X-Forwarded-For: 192.0.2.9", "X-Forwarded-Proto: https")

@@ -102,6 +102,7 @@ class StreamedBody(io.RawIOBase):
         data = connection.unread()
         if not data:
             data = connection.wait_for_content(self._wait)
+        self._received += len(data)
         step = connection.feed(self, data)
         if isinstance(step, Refusal):
             raise RefusedBody(step)
@@ -124,5 +125,4 @@ class StreamedBody(io.RawIOBase):
                 raise IncompleteBody(*error.args) from None
             if not data:
                 raise IncompleteBody("the client closed the connection before the end of its request")
-            self._received += len(data)
             return data
