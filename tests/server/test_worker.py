@@ -22,6 +22,15 @@ def test_the_environ_tells_the_truth_about_the_worker(serve, threads, multithrea
     assert (environ["SERVER_NAME"], int(environ["SERVER_PORT"])) == site.address
 
 
+@pytest.mark.parametrize("shares", [True, False])
+def test_who_shares_its_port_with_other_processes_says_so(serve, shares):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [repr(environ["wsgi.multiprocess"]).encode()]
+
+    assert serve(application, reuse_port=shares).get().content == repr(shares).encode()
+
+
 def test_stopping_twice_is_stopping_once(serve, hello):
     site = serve(hello)
     assert site.get().content == b"hello"

@@ -135,7 +135,8 @@ def _template(listener: Listener, settings: Settings) -> Environ:
         errors=ErrorStream(),
         url_scheme=listener.scheme,
         multithread=settings.threads > 1,
-        multiprocess=False,
+        # Other processes on the same port are there to serve the same application.
+        multiprocess=settings.reuse_port,
         run_once=False,
         file_wrapper=FileWrapper,
     )
