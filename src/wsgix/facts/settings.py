@@ -179,7 +179,8 @@ SETTINGS: Final = (
         Section.WORK,
         Kind.SWITCH,
         "off",
-        "whether the application is called before all content of a request has arrived",
+        "whether the application is called before all content of a request has arrived; chunked content has "
+        "no CONTENT_LENGTH then, and an application that reads no further than that finds none",
     ),
     Setting(
         "limit_request_line",
