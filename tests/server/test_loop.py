@@ -662,6 +662,32 @@ def test_a_file_is_sent_whole_though_no_descriptor_is_left(serve, tmp_path, monk
         assert client.get().content == content
 
 
+def test_a_response_that_stalls_again_goes_on_while_the_application_does(serve, eventually):
+    block = b"x" * (8 << 20)
+    goes_on, ends = threading.Event(), threading.Event()
+
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Length", str(2 * len(block)))])
+        yield block
+        goes_on.wait(20)
+        yield block
+        ends.wait(60)
+
+    site = serve(application, response_buffer=32 << 20)
+    client = site.dial()
+    client.send(get("/"))
+    client.until(b"\r\n\r\n")
+    (connection,) = site.loop._connections.values()
+    assert client.take(len(block)) == block
+    eventually(lambda: not connection.outbox and not connection.interest)
+    goes_on.set()
+    eventually(lambda: connection.outbox)
+    try:
+        assert client.take(len(block)) == block
+    finally:
+        ends.set()
+
+
 def test_a_file_behind_a_block_that_stalled_is_sent_whole(serve, tmp_path, monkeypatch, eventually):
     block = b"x" * (8 << 20)
     (tmp_path / "file").write_bytes(block)

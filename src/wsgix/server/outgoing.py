@@ -99,12 +99,13 @@ class Outgoing:
             if sent == len(data):
                 return
             self._stalled = Lock()
+            was_clear = True
             self._keep(memoryview(data)[sent:])
-            self._common.on_stall(self)
         else:
             with self._stalled:
+                was_clear = not self.outbox
                 self._keep(data)
-        self.push(is_last)
+        self._push(is_last, was_clear)
 
     def hold(self, data: bytes) -> None:
         """Keep *data*, the beginning of a response, to leave with what comes quickly behind it.
@@ -152,7 +153,12 @@ class Outgoing:
 
     def push(self, is_last: bool = False) -> None:
         """Send what the socket takes of what is kept or gathered; wait and raise as `send` does."""
-        self.flush_meanwhile()
+        self._push(is_last, not self.outbox)
+
+    def _push(self, is_last: bool, was_clear: bool) -> None:
+        """Push, and have the loop go on with what stays; unless *was_clear*, it is at it already."""
+        if not self.flush_meanwhile() and was_clear:
+            self._common.on_stall(self)
         # Waiting keeps the application from producing more; behind the last block there is no more.
         if not is_last and len(self.outbox) > self._common.settings.response_buffer:
             self._common.waiting(self, self._wait_for_client)
