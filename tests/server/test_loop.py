@@ -20,8 +20,8 @@ from tests.server.conftest import Client, Leaving
 from wsgix.server import arrivals, departures, outgoing, poller, scheduler, streaming
 from wsgix.server import loop as module
 from wsgix.server.connection import Connection
-from wsgix.server.phase import Phase
 from wsgix.server.listeners import open_listeners
+from wsgix.server.phase import Phase
 from wsgix.server.poller import READ, WRITE, SelectorPoller, make_poller, wait_writable
 from wsgix.server.settings import make_settings
 from wsgix.server.worker import Worker
