@@ -176,6 +176,100 @@ def test_unix_clients_are_served(serve, tmp_path, monkeypatch):
     assert received.endswith(b"\r\n\r\nlocalhost 80 False")
 
 
+# Requests that arrive together
+
+
+class PatientPoller:
+    """A poller that once tells of nothing until all of `awaited` are ready, and then in their order."""
+
+    def __init__(self):
+        self._poller = make_poller()
+        self.awaited = []
+
+    def poll(self, timeout=None):
+        events = self._poller.poll(timeout)
+        while not set(self.awaited) <= (ready := dict(events)).keys():
+            events = self._poller.poll(0.01)
+        first, self.awaited = self.awaited, []
+        return [*((fd, ready.pop(fd)) for fd in first), *ready.items()]
+
+    def __getattr__(self, name):
+        return getattr(self._poller, name)
+
+
+@pytest.fixture
+def together(monkeypatch):
+    """Has the loop find ready at once what all its clients, who were answered before, say in turn."""
+    monkeypatch.setattr(departures, "make_poller", PatientPoller)
+
+    def say(site, *said):
+        site.loop._poller.awaited = [*site.loop._connections]
+        for client, data in said:
+            client.send(data)
+
+    return say
+
+
+@pytest.mark.parametrize("count", [2, 8, 9, 30])
+def test_requests_that_arrive_together_are_answered_each(serve, echo, together, count):
+    site = serve(echo)
+    clients = [site.dial() for _ in range(count)]
+    for client in clients:
+        client.get()
+    for _ in range(3):
+        together(site, *((client, get(f"/{index}")) for index, client in enumerate(clients)))
+        for index, client in enumerate(clients):
+            assert client.response().content == b"GET /%d " % index
+
+
+@pytest.mark.parametrize("error", [errno.ECONNRESET, errno.EPIPE, errno.EAGAIN], ids=errno.errorcode.get)
+def test_what_becomes_of_one_response_is_not_the_others_concern(serve, echo, together, faults, caplog, error):
+    caplog.set_level(logging.INFO)
+    struck = faults("send", 5, error)
+    site = serve(echo)
+    clients = [site.dial() for _ in range(3)]
+    for client in clients:
+        client.get()
+    together(site, *((client, get(f"/{index}")) for index, client in enumerate(clients)))
+    contents = [client.response().content for client in clients if client is not clients[1]]
+    assert contents == [b"GET /0 ", b"GET /2 "]
+    assert struck.struck
+    if error == errno.EAGAIN:
+        assert clients[1].response().content == b"GET /1 "
+        assert clients[1].get("/again").content == b"GET /again "
+        assert not caplog.records
+    else:
+        assert clients[1].ended
+        (record,) = caplog.records
+        assert record.getMessage().startswith("the response ended early, ")
+
+
+def test_a_client_that_is_gone_when_a_thread_has_its_response_is_let_go(serve, faults, eventually, caplog):
+    caplog.set_level(logging.INFO)
+    inside, goes_on = threading.Event(), threading.Event()
+
+    def application(environ, start_response):
+        if environ["PATH_INFO"] == "/slow":
+            inside.set()
+            goes_on.wait(20)
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    faults("send", 3)
+    site = serve(application)
+    slow, other = site.dial(), site.dial()
+    slow.get()
+    slow.send(get("/slow"))
+    inside.wait(20)
+    assert other.get().content == b"ok"  # by another leader
+    goes_on.set()
+    assert slow.ended
+    assert other.get().content == b"ok"
+    eventually(lambda: len(site.loop._connections) == 1)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the response ended early, ")
+
+
 # Content
 
 

@@ -117,6 +117,41 @@ def test_a_watchdog_that_is_quicker_than_the_call_that_woke_it_watches_it(serve,
     assert slow.response().content == b"done"
 
 
+@pytest.mark.usefixtures("patient_watchdog")
+def test_the_watchdog_is_woken_once_for_calls_in_a_row(serve, gate, monkeypatch, eventually):
+    site = serve(gate)
+    scheduler = site.loop.scheduler
+    eventually(lambda: not scheduler._watching)
+    wakes, release = [], scheduler._alarm.release
+    monkeypatch.setattr(scheduler._alarm, "release", lambda: (wakes.append(1), release()))
+    client = site.dial()
+    for _ in range(100):
+        send(client, "/fast")
+        assert client.response().content == b"done"
+    assert len(wakes) == 1
+
+
+def test_a_fault_of_the_watchdog_does_not_end_it(serve, gate, monkeypatch, eventually, caplog):
+    site = serve(gate)
+    scheduler = site.loop.scheduler
+    take_lead, faults = scheduler._take_lead, [MemoryError("none left")]
+
+    def take_lead_later():
+        if faults:
+            raise faults.pop()
+        take_lead()
+
+    monkeypatch.setattr(scheduler, "_take_lead", take_lead_later)
+    slow = site.dial()
+    send(slow)
+    eventually(lambda: gate.inside == 1)
+    assert site.get("/fast").content == b"done"
+    gate.open.set()
+    assert slow.response().content == b"done"
+    (record,) = caplog.records
+    assert (record.message, record.exc_info[0]) == ("the server's watchdog failed", MemoryError)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 def test_never_more_than_the_allowed_number_are_inside_and_all_are_served(serve, gate, threads, eventually):
     site = serve(gate, threads=threads)

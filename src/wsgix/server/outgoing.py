@@ -149,6 +149,7 @@ class Outgoing:
         """Send nothing more: *error* has kept something of the response from leaving."""
         if self._stalled is None:
             self._stalled = Lock()  # from here on all that is sent takes the way through `flush`
+        self.is_simple = False
         self.lost = error
 
     def push(self, is_last: bool = False) -> None:

@@ -102,6 +102,7 @@ class Scheduler:
         self._away: dict[Connection, None] = {}  # the first has waited for longest
         self._calls = 0
         self._calls_seen = 0
+        self._is_idle = False
         self._average = 0.0
         self._alarm = threading.Semaphore(0)
         self._watching = False
@@ -338,7 +339,7 @@ class Scheduler:
         while not self._stopped:
             if self._has_deadlines and not self._leader.claim:
                 self._alarm.acquire(timeout=_CHECK_SECONDS)
-            elif self._calls == self._calls_seen and not self._leader.claim:
+            elif self._is_idle and self._calls == self._calls_seen and not self._leader.claim:
                 # Nobody is inside an application: sleep until the next call. A thread may have begun one
                 # since, without seeing that nobody watches: look again.
                 self._watching = False
@@ -347,12 +348,21 @@ class Scheduler:
                 self._watching = True
             else:
                 self._alarm.acquire(timeout=WATCH_SECONDS)
-            if self.call_timeout is not None:
-                self.call_timeout.check()
-            calls = self._calls
-            if calls == self._calls_seen and self._leader.claim:
-                self._take_lead()
-            self._calls_seen = calls
+            try:
+                self._look()
+            except Exception:  # without this thread, the first call that hangs would be the last one
+                _log.exception("the server's watchdog failed")
+
+    def _look(self) -> None:
+        """Do what is due for calls that go on."""
+        calls = self._calls
+        # To sleep at once, where the leader is between two calls, would have it wake this thread for each.
+        self._is_idle = calls == self._calls_seen
+        self._calls_seen = calls
+        if self.call_timeout is not None:
+            self.call_timeout.check()
+        if self._is_idle and self._leader.claim:
+            self._take_lead()
 
     @property
     def _has_deadlines(self) -> bool:
