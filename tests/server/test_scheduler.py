@@ -182,6 +182,60 @@ def test_with_one_thread_requests_are_accepted_and_served_in_order(serve, gate, 
     assert gate.most == 1
 
 
+@pytest.mark.parametrize("stream_requests", [False, True])
+def test_with_one_thread_nobody_else_is_inside_while_a_client_is_waited_for(
+    serve, eventually, stream_requests
+):
+    inside = []
+
+    def application(environ, start_response):
+        assert not inside, "wsgi.multithread is false"
+        inside.append(environ["PATH_INFO"])
+        try:
+            content = environ["wsgi.input"].read()
+            start_response("200 OK", [])
+            return [content + b"x" * (8 << 20) if content else b"fast"]
+        finally:
+            inside.clear()
+
+    site = serve(application, threads=1, stream_requests=stream_requests, response_buffer=0)
+    first, second = site.dial(), site.dial()
+    first.send(b"POST /slow HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+    assert first.response().status == "100"
+    send(second)
+    if stream_requests:
+        eventually(lambda: len(site.loop.scheduler._waiting) == 1)  # someone else leads
+    else:
+        assert second.response().content == b"fast"  # the loop waits for the content
+    first.send(b"slow")
+    assert first.response().content[:4] == b"slow"
+    if stream_requests:
+        assert second.response().content == b"fast"
+    assert site.get().content == b"fast"
+
+
+def test_with_one_thread_nobody_else_is_inside_while_a_client_reads(serve, eventually):
+    inside = []
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        path = environ["PATH_INFO"]
+        assert not inside, "wsgi.multithread is false"
+        inside.append(path)
+        yield from [b"x" * (1 << 20)] * (8 if path == "/big" else 1)
+        inside.clear()
+
+    site = serve(application, threads=1)
+    slow, other = site.dial(), site.dial()
+    send(slow, "/big")
+    slow.until(b"\r\n\r\n")
+    send(other)
+    eventually(lambda: len(site.loop.scheduler._waiting) == 1)
+    assert inside == ["/big"]
+    slow.take(8 << 20)
+    assert other.response().content == b"x" * (1 << 20)
+
+
 def test_after_slow_calls_the_lead_is_given_away_before_the_call(serve, gate, monkeypatch, eventually):
     monkeypatch.setattr(module, "WATCH_SECONDS", 1000.0)  # the watchdog does not do it
     site = serve(gate)

@@ -214,13 +214,14 @@ class Scheduler:
 
     def may_wait(self) -> bool:
         """Tell whether another thread may wait for a client without taking a turn."""
-        return len(self._away) < _MOST_AWAY
+        return self._threads > 1 and len(self._away) < _MOST_AWAY
 
     def waiting(self, connection: Connection, wait: Callable[[], Any]) -> Any:
         """Call *wait*, which waits for the client of *connection*, and count this thread as free meanwhile.
 
         On a thread that is inside an application. Slow clients cost threads then, but no turns. With more
-        than `_MOST_AWAY` of them, the one that has made its thread wait for longest is cut off.
+        than `_MOST_AWAY` of them, the one that has made its thread wait for longest is cut off. The only
+        thread keeps its turn: `wsgi.multithread` says that nobody else calls the application meanwhile.
         """
         is_away = self._step_aside(connection)
         try:
@@ -234,6 +235,8 @@ class Scheduler:
     def _step_aside(self, connection: Connection) -> bool:
         if self._leader.ident == threading.get_ident():
             self._take_lead()
+        if self._threads == 1:
+            return False
         with self._lock:
             if self._leader.ident == threading.get_ident():
                 return False  # no other thread can lead
