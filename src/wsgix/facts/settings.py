@@ -139,7 +139,8 @@ SETTINGS: Final = (
         Section.WORK,
         Kind.COUNT,
         "8",
-        "how many requests may be inside the application at once; threads start when they are needed",
+        "how many requests may be inside the application at once, not counting those that wait for their "
+        "client; with 1, no other is called meanwhile, and all wait with it; threads start when needed",
         least="1",
         most="10000",
     ),
