@@ -1476,6 +1476,35 @@ def test_a_client_that_goes_on_sending_is_read_for_a_while_and_then_cut_off(serv
     assert echo.calls == 0
 
 
+# Listeners
+
+
+@pytest.mark.usefixtures("any_poller")
+def test_a_listener_that_somebody_shuts_down_is_given_up_and_the_others_serve_on(echo, eventually, caplog):
+    settings = make_settings(bind=["127.0.0.1:0", "127.0.0.1:0"])
+    first, second = open_listeners(settings.bind)
+    worker = Worker(echo, [first, second], settings)
+    thread = threading.Thread(target=worker.run)
+    address, other = first.socket.getsockname(), second.socket.getsockname()
+    thread.start()
+    try:
+        first.socket.shutdown(socket.SHUT_RDWR)
+        eventually(lambda: caplog.records)
+        with contextlib.closing(Client(other)) as client:
+            assert client.get("/served").content == b"GET /served "
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        (record,) = caplog.records
+        assert record.getMessage().startswith(f"no further connections at {first.url}: ")
+        # There is nothing to wait for without the last one.
+        second.socket.shutdown(socket.SHUT_RDWR)
+        thread.join(20)
+        assert not thread.is_alive()
+    finally:
+        worker.stop()
+        thread.join()
+
+
 # Slow clients
 
 

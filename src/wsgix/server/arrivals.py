@@ -4,9 +4,10 @@ Also when no more are let in: too many, too few descriptors, the end. All method
 the lead.
 """
 
+import contextlib
 import errno
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.core.exchange import Environ
@@ -36,6 +37,9 @@ _LONGEST_BACKLOG: Final = 65536
 _SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Of descriptors or memory: `accept` fails at once, and would fail again at once."""
 
+_SHUT_DOWN: Final = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSOCK})
+"""The socket listens no more: whoever shares it has shut it down, or something here has closed it."""
+
 _CANNOT_ACCEPT: Final = "cannot accept connections"
 
 _log: Final = logging.getLogger("wsgix.error")
@@ -45,6 +49,7 @@ class Arrivals(Departures):
     """Listeners, and what happens to connections up to their first request."""
 
     _common: Common
+    stop: Callable[[], None]
 
     def __init__(
         self,
@@ -74,6 +79,8 @@ class Arrivals(Departures):
             except OSError as error:
                 if error.errno in _SHORTAGES:
                     self._pause(error)
+                elif error.errno in _SHUT_DOWN:
+                    self._lose(listener, error)
                 # Otherwise the client is gone already: the next one waits for the next poll.
                 return
             accepted.setblocking(False)
@@ -185,6 +192,18 @@ class Arrivals(Departures):
                 if connection.served and connection.phase is HEAD and not connection.inbox:
                     self._close(connection)
 
+    def _lose(self, listener: Listener, error: OSError) -> None:
+        """Go on without *listener*, which would be ready for ever; without any, stop."""
+        _log.error("no further connections at %s: %s", listener.url, error.strerror)
+        for fd in [fd for fd, (each, _) in self._listeners.items() if each is listener]:
+            del self._listeners[fd]
+            if self._accepting:
+                with contextlib.suppress(OSError):
+                    self._poller.unregister(fd)
+        listener.close()
+        if not self._listeners:
+            self.stop()
+
     def _go_on_accepting(self) -> None:
         """Accept again after a pause, if it is over and there is room."""
         has_room = len(self._connections) < self._settings.limit_connections
@@ -214,7 +233,7 @@ class Arrivals(Departures):
 
     def _stop_accepting(self) -> None:
         """Let in who waits in the backlog, whom the system has let in already, and close the listeners."""
-        for listener, template in self._listeners.values():
+        for listener, template in [*self._listeners.values()]:
             if len(self._connections) < self._settings.limit_connections:
                 self._accept(listener, template, _LONGEST_BACKLOG)
         self._listen(False)

@@ -86,6 +86,7 @@ class Loop(Arrivals):
         self._is_shared = not isinstance(self._poller, SelectorPoller)
         self._next_sweep = 0.0
         self._stop_deadline = math.inf
+        self._is_winding_down = False
         self._is_over = False
         self._poller.register(self._waker.fileno(), READ)
 
@@ -351,7 +352,8 @@ class Loop(Arrivals):
 
     def _wind_down(self) -> bool:
         """Finish what was begun, after `stop`; True when nothing is left."""
-        if self._listeners:
+        if not self._is_winding_down:
+            self._is_winding_down = True
             self._begin_to_stop()
             self._next_sweep = self._now  # for those who said nothing, the next look is the last
             return not self._connections
