@@ -7,6 +7,7 @@ is left.
 
 import contextlib
 import errno
+import logging
 import tempfile
 
 import pytest
@@ -103,8 +104,9 @@ def test_a_call_on_a_socket_fails(serve, faults, application, script, name, erro
 
 
 @pytest.mark.parametrize("position", [1, 2, 3])
-def test_nothing_is_sent_behind_what_could_not_be_sent(serve, faults, position):
+def test_nothing_is_sent_behind_what_could_not_be_sent(serve, faults, position, caplog):
     """Not even if the application goes on: the client would take the rest for the whole."""
+    caplog.set_level(logging.INFO)
 
     def call(environ, start_response):
         write = start_response("200 OK", [])
@@ -119,6 +121,9 @@ def test_nothing_is_sent_behind_what_could_not_be_sent(serve, faults, position):
     _, _, content = client.rest().partition(b"\r\n\r\n")
     assert fault.struck
     assert content == b"".join(b"3\r\n%b\r\n" % block for block in BLOCKS[: position - 1])
+    serve.stop()
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the response ended early, ")
 
 
 @pytest.mark.parametrize("error", [errno.ECONNABORTED, errno.EMFILE, errno.ENOBUFS, errno.EPROTO])

@@ -99,6 +99,12 @@ def test_a_bad_setting_is_known_at_once_and_a_taken_address_on_entering(hello):
             raise AssertionError("not reached")
 
 
+@pytest.mark.parametrize("start", [wsgix.serve, wsgix.Server])
+def test_what_cannot_be_called_is_refused_before_anything_is_opened(start):
+    with pytest.raises(TypeError, match=r"must be callable, and this is an object of type list$"):
+        start([b"content"])
+
+
 def test_listeners_are_closed_if_the_server_cannot_start(hello, monkeypatch):
     def no_worker(*args):
         raise MemoryError

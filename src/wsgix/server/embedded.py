@@ -23,10 +23,19 @@ def serve(application: Application, bind: str | Iterable[str] = "127.0.0.1:8000"
         settings: those of docs/settings.md, by name.
 
     Raises:
+        TypeError: *application* cannot be called.
         wsgix.server.settings.ConfigurationError: a setting is wrong or an address cannot be had.
     """
+    _check_callable(application)
     checked = make_settings(bind=bind, **settings)
     serve_listeners(application, open_listeners(checked.bind, checked.socket_options), checked, _announce)
+
+
+def _check_callable(application: object) -> None:
+    if not callable(application):
+        raise TypeError(
+            f"the application must be callable, and this is an object of type {type(application).__name__}"
+        )
 
 
 def _announce(line: str) -> None:
@@ -88,6 +97,9 @@ class Server:
     Attributes:
         url: where the first address is reached, once the server is entered, as in "http://127.0.0.1:49152".
 
+    Raises:
+        TypeError: *application* cannot be called.
+
     Raises, on entering:
         RuntimeError: it was entered already and not left.
         wsgix.server.settings.ConfigurationError: a setting is wrong or an address cannot be had.
@@ -96,6 +108,7 @@ class Server:
     def __init__(
         self, application: Application, bind: str | Iterable[str] = "127.0.0.1:0", **settings: Any
     ) -> None:
+        _check_callable(application)
         self._application = application
         self._settings = make_settings(**{"bind": bind, "access_log": False, **settings})
         self._entering = threading.Lock()

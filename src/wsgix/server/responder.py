@@ -495,9 +495,11 @@ class Responder(Exchange):
             super().handle_error()
 
     def _lose_client(self, error: BaseException) -> None:
+        # An application that goes on loses it again with each block.
+        if self._client_gone is None:
+            _log.info("the response ended early, %s: %s", error, self.name)
         super()._lose_client(error)
         self._connection.lose(ConnectionAbortedError(*error.args))
-        _log.info("the response ended early, %s: %s", error, self.name)
 
     def log_exception(self, exc_info: ExcInfo) -> None:
         """Log a traceback below the request line; a client's fault is one line."""
