@@ -1564,6 +1564,33 @@ def test_a_second_head_that_takes_too_long_is_408(serve, echo, clock, eventually
     assert client.response().status == "408"
 
 
+@pytest.mark.parametrize("end", ["next", "client", "time", "stop"])
+def test_an_empty_line_behind_a_request_begins_no_other(serve, echo, clock, eventually, caplog, end):
+    caplog.set_level(logging.INFO)
+    site = serve(echo)
+    client = site.dial()
+    client.send(post("/1", b"x"))
+    assert client.response().content == b"POST /1 x"
+    client.send(b"\r\n")
+    (connection,) = site.loop._connections.values()
+    eventually(lambda: bytes(connection.inbox) == b"\r\n" and connection.phase is module.HEAD)
+    clock.advance(SETTINGS.head_timeout + 1)
+    assert client.get("/2").content == b"GET /2 "
+    client.send(b"\r\n")
+    eventually(lambda: bytes(connection.inbox) == b"\r\n" and connection.phase is module.HEAD)
+    if end == "next":
+        client.send(get("/3", "Connection: close"))
+        assert client.response().content == b"GET /3 "
+    elif end == "client":
+        client.half_close()
+    elif end == "time":
+        clock.advance(SETTINGS.keep_alive_timeout + 1)
+    else:
+        site.server._worker.stop()
+    assert client.ended  # without an answer to what was not asked
+    assert not caplog.records
+
+
 def test_content_that_takes_too_long_is_408(serve, echo, clock, eventually):
     site = serve(echo)
     client = site.dial()

@@ -189,7 +189,7 @@ class Arrivals(Departures):
         self._resume_accepting = self._now + PAUSE_SECONDS
         with self._waiting_lock:
             for connection in [*self._connections.values()]:
-                if connection.served and connection.phase is HEAD and not connection.inbox:
+                if connection.served and connection.phase is HEAD and connection.is_between_requests:
                     self._close(connection)
 
     def _lose(self, listener: Listener, error: OSError) -> None:

@@ -173,6 +173,15 @@ class Connection(Outgoing):
         except OSError:
             return False
 
+    @property
+    def is_between_requests(self) -> bool:
+        """Whether nothing of a next request has arrived, but for empty lines, which may follow the last one.
+
+        "older HTTP/1.0 user agent implementations might send an extra CRLF after a POST request" (RFC 9112,
+        2.2).
+        """
+        return not self.inbox or not bytes(self.inbox[self._start :]).strip(b"\r\n")
+
     def take(self, data: bytes) -> None:
         """Add what has arrived to what belongs to no request yet."""
         if not self.inbox:

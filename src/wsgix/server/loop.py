@@ -189,10 +189,10 @@ class Loop(Arrivals):
             self._close(connection)
             return True
         if not data:
-            if connection.inbox:
-                self._refuse(connection, INCOMPLETE)
-            else:
+            if connection.is_between_requests:
                 self._close(connection)
+            else:
+                self._refuse(connection, INCOMPLETE)
             return True
         if connection.inbox:
             connection.take(data)
@@ -285,7 +285,7 @@ class Loop(Arrivals):
                 # The client has yet to take 100 (Continue), and may wait for it.
                 self._want(connection, READ | WRITE)
                 return
-        elif connection.inbox and not connection.begun:
+        elif not connection.begun and not connection.is_between_requests:
             connection.begun = True
             connection.is_simple = False
             connection.deadline = self._now + self._settings.head_timeout
@@ -339,7 +339,7 @@ class Loop(Arrivals):
                 continue
             if connection.phase is BODY:
                 self._refuse(connection, BODY_TIMEOUT)
-            elif connection.phase is HEAD and connection.inbox:
+            elif connection.phase is HEAD and not connection.is_between_requests:
                 self._refuse(connection, HEAD_TIMEOUT)
             elif connection.phase is FLUSH:
                 self._abort(connection, HTTP_1_0)
@@ -359,7 +359,7 @@ class Loop(Arrivals):
             return not self._connections
         with self._waiting_lock:
             for connection in [*self._connections.values()]:
-                if connection.phase not in _BEFORE_REQUEST or connection.inbox:
+                if connection.phase not in _BEFORE_REQUEST or not connection.is_between_requests:
                     continue
                 # A request that takes a handshake first is no less on its way; and it has its deadlines.
                 if not self._is_arriving(connection):
