@@ -311,10 +311,11 @@ class Request(NamedTuple):
     def is_streamed(self, streams):
         """Whether the application may be called before the content has arrived.
 
-        *streams*: whether the server lets it, whatever the request.
+        *streams*: for which requests the server calls it before: "all", "none", or "expecting", those of
+        clients that wait for 100 (Continue).
         """
         # Chunked content has no length before it has arrived, and not all applications go without.
-        return streams or (self.expects_continue and not self.is_chunked)
+        return {"all": True, "none": False}.get(streams, self.expects_continue and not self.is_chunked)
 
     @property
     def reads(self):
@@ -372,7 +373,7 @@ class Request(NamedTuple):
     def end(self, streams):
         """Tell what becomes of the connection: keeps, closes, or either, as time decides it.
 
-        *streams*: whether the server calls the application before all content has arrived.
+        *streams*: as for `is_streamed`.
         """
         if not (self.wish and self.has_end):
             return "closes"

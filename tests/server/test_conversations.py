@@ -286,7 +286,8 @@ def try_conversations(request, serve, application, caplog, eventually):
         # the server's looks after it five times a second.
         site = serve(application, head_timeout=600, body_timeout=600, write_timeout=600, **options)
         site.scheme = urlsplit(site.url).scheme
-        site.streams = options.get("stream_requests", False)
+        has_one_thread = options.get("threads") == 1
+        site.streams = "all" if options.get("stream_requests") else "none" if has_one_thread else "expecting"
         site.most = options.get("limit_requests_per_connection", 0)
         loop = site.loop
         for listener, _ in loop._listeners.values():
