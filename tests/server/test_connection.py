@@ -403,3 +403,41 @@ def test_the_last_words_are_not_put_into_the_middle_of_others(pair):
     while data := client.recv(1 << 20):
         received += data
     assert received.strip(b"x") == b""
+
+
+class Meanwhile:
+    """A lock that another thread has had for a moment before it is taken for the first time."""
+
+    def __init__(self, call):
+        self._call = call
+
+    def __enter__(self):
+        call, self._call = self._call, None
+        if call is not None:
+            call()
+
+    def __exit__(self, *_):
+        pass
+
+
+def test_the_loop_is_told_of_what_stays_though_it_has_just_sent_what_did(template):
+    told = []
+    ours, client = socket.socketpair()
+    ours.setblocking(False)
+    connection = Connection(ours, ("192.0.2.7", 4711), template, common(on_stall=told.append))
+    connection.send(b"x" * (8 << 20), is_last=True)
+    assert told == [connection]
+    gathered = connection.gather(chunked=False)
+    gathered.append(b"y")
+
+    def lead():
+        while not connection.flush():
+            client.recv(1 << 20)
+        gathered.append(b"z" * (8 << 20))
+
+    connection._stalled = Meanwhile(lead)
+    connection.push(is_last=True)
+    assert connection.outbox
+    assert told == [connection, connection]
+    connection.close()
+    client.close()

@@ -154,7 +154,13 @@ class Outgoing:
 
     def push(self, is_last: bool = False) -> None:
         """Send what the socket takes of what is kept or gathered; wait and raise as `send` does."""
-        self._push(is_last, not self.outbox)
+        was_clear = False
+        if self._gathered and self._stalled is not None:
+            with self._stalled:
+                # Looked at under the lock: what the leader is sending, it may have sent a moment later.
+                was_clear = not self.outbox
+                self._keep()
+        self._push(is_last, was_clear)
 
     def _push(self, is_last: bool, was_clear: bool) -> None:
         """Push, and have the loop go on with what stays; unless *was_clear*, it is at it already."""
