@@ -275,6 +275,84 @@ def test_a_child_that_an_application_forks_has_the_handlers_from_before_serving(
             process.kill()
 
 
+LEAVING = """
+import os, signal, sys, wsgix
+
+def fork():
+    if not os.fork():
+        signal.pause()
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/back":
+        child = os.fork()
+        if not child:
+            raise RuntimeError("this is the child")
+        text = str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    else:
+        fork()
+        text = "forked"
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [text.encode("ascii"), b"\\n"]
+
+from wsgix.server.embedded import serve_listeners
+from wsgix.server.listeners import open_listeners
+from wsgix.server.settings import make_settings
+
+settings = make_settings(bind="127.0.0.1:0", access_log=False)
+listeners = open_listeners(settings.bind, settings.socket_options)
+fork()  # as an application may do while it is loaded
+serve_listeners(application, listeners, settings, print)
+"""
+
+
+class Forking:
+    """The process of `LEAVING`, and its children, which do not end by themselves."""
+
+    def __init__(self):
+        command = [sys.executable, "-uW", "ignore", "-c", LEAVING]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+        )
+        self.port = int(self.process.stdout.readline().rpartition(":")[2])
+
+    def get(self, path):
+        """Return the content of a response that ends with the connection."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as client:
+            client.sendall(b"GET %s HTTP/1.0\r\n\r\n" % path)
+            with client.makefile("rb") as response:
+                return response.read().partition(b"\r\n\r\n")[2]
+
+    def close(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate(timeout=20)
+
+
+@pytest.fixture
+def forking():
+    if not hasattr(os, "fork"):
+        pytest.skip("processes are not forked here")
+    server = Forking()
+    yield server
+    server.close()
+
+
+def test_a_response_ends_with_its_connection_though_a_child_that_was_forked_lives_on(forking):
+    assert forking.get(b"/") == b"forked\n"
+
+
+def test_the_address_of_a_server_that_has_ended_is_free_though_children_live_on(forking):
+    forking.get(b"/")
+    forking.process.terminate()
+    assert forking.process.wait(20) == 0
+    with socket.socket() as client, pytest.raises(ConnectionRefusedError):
+        client.connect(("127.0.0.1", forking.port))
+
+
+def test_a_child_that_comes_back_from_the_application_ends_and_answers_nobody(forking):
+    for _ in range(2):
+        assert forking.get(b"/back") == b"0\n"
+
+
 def test_a_server_that_serves_cannot_be_entered_again(hello):
     with wsgix.Server(hello) as server:
         with pytest.raises(RuntimeError, match="serves already"), server:

@@ -167,9 +167,8 @@ class Connection(Outgoing):
     @property
     def has_unread(self) -> bool:
         """Whether the client has sent something that was not received yet."""
-        raw = self.socket if self.is_plain else self.socket.raw  # type: ignore[attr-defined]  # a TLSSocket
         try:
-            return bool(raw.recv(1, socket.MSG_PEEK))
+            return bool(self._raw.recv(1, socket.MSG_PEEK))
         except OSError:
             return False
 
@@ -381,6 +380,11 @@ class Connection(Outgoing):
         """Whether bytes leave as they are: then the socket can be lent, and files go by `sendfile`."""
         return isinstance(self.socket, socket.socket)
 
+    @property
+    def _raw(self) -> socket.socket:
+        """The socket below TLS."""
+        return self.socket if self.is_plain else self.socket.raw  # type: ignore[attr-defined]  # a TLSSocket
+
     def _hand_over(self, lent: "LentSocket | LentTLSSocket") -> None:
         """Leave the client to the application, which has begun to use *lent*; on any thread."""
         if lent is self.lent:  # else it belongs to a request that is over
@@ -501,3 +505,10 @@ class Connection(Outgoing):
             self.socket.close()
         except OSError:  # the descriptor is gone, whatever is reported
             pass
+
+    # In a child that the application has forked
+
+    def leave(self) -> None:
+        """Give up this process's descriptor, without a word to the client."""
+        if self.lent is None:  # else the child may be there to talk to the client
+            self._raw.close()

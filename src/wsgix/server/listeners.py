@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any, Final, NamedTuple
 
+from wsgix.server.children import forget, leave_in_children
 from wsgix.server.settings import ConfigurationError, SocketOptions
 from wsgix.server.values import ABSTRACT_PREFIX, FD_PREFIX, UNIX_PREFIX, Address
 
@@ -107,6 +108,7 @@ class Listener:
             self.url = f"{scheme}://{Address(_loopback(listening) if everywhere else host, port)}"
             with contextlib.suppress(OSError):
                 listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        leave_in_children(listening.close)
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Return the next connection, and its address as `socket.accept` gives it.
@@ -137,6 +139,7 @@ class Listener:
         if path is not None and self._process == os.getpid() and _file_at(path) == self._file:
             with contextlib.suppress(OSError):
                 os.unlink(path)
+        forget(self.socket.close)
         self.socket.close()
 
 

@@ -462,3 +462,12 @@ class Loop(Arrivals):
             self._stop_deadline = 0.0
         self._stopping = True
         self._waker.wake()
+
+    # In a child that the application has forked
+
+    def leave(self) -> None:
+        """Give up all that the child has of the server."""
+        self.scheduler.leave()
+        for connection in [*self._connections.values()]:
+            connection.leave()
+        self.close()

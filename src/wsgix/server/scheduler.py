@@ -395,3 +395,13 @@ class Scheduler:
         deadline = time.monotonic() + seconds
         for thread in self._started:
             thread.join(max(0.0, deadline - time.monotonic()))
+
+    # In a child that the application has forked
+
+    def leave(self) -> None:
+        """Have nobody lead any more; the thread that has forked ends once it comes back."""
+        self._lock = threading.Lock()  # another thread may have held the old one, and is not there any more
+        self._stopped = True
+        self._waiting.clear()
+        self._leader.claim.clear()
+        self._leader = Member()

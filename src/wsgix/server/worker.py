@@ -8,6 +8,7 @@ from wsgix.core.environ import add_wsgi_variables
 from wsgix.core.exchange import Application, Environ
 from wsgix.core.files import FileWrapper
 from wsgix.server.allocator import keep_blocks
+from wsgix.server.children import forget, leave_in_children
 from wsgix.server.connection import CONTENT_SIZE
 from wsgix.server.error_log import ErrorStream
 from wsgix.server.listeners import Listener, close_listeners
@@ -51,6 +52,7 @@ class Worker:
         before = (
             signal.set_wakeup_fd(self._loop.signal_fd, warn_on_full_buffer=False) if heeds_signals else -1
         )
+        leave_in_children(self._loop.leave)
         try:
             try:
                 scheduler.start()
@@ -61,6 +63,7 @@ class Worker:
             # A thread that is still inside the application has used up its time.
             scheduler.join(_JOIN_SECONDS if self._loop.is_empty else _STUCK_JOIN_SECONDS)
         finally:
+            forget(self._loop.leave)
             if heeds_signals:
                 signal.set_wakeup_fd(before)
         self._loop.close()
