@@ -1,6 +1,7 @@
 """Applications that run too long: answered 504, interrupted, no longer in the way."""
 
 import ctypes
+import errno
 import threading
 import time
 from types import SimpleNamespace
@@ -60,6 +61,20 @@ def test_an_application_that_is_stuck_is_answered_for_and_interrupted(serve, stu
     (record,) = [record for record in caplog.records if "ran for more than" in record.message]
     assert ", in application\n" in record.message  # the stack of the stuck thread
     assert "/stuck" in record.message
+
+
+def test_an_application_is_answered_for_though_no_source_can_be_read(
+    serve, stuck, monkeypatch, caplog, eventually
+):
+    def fail(*_arguments):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("traceback.format_stack", fail)
+    site = serve(stuck, request_timeout=SHORT)
+    client = site.dial()
+    client.send(b"GET /stuck HTTP/1.1\r\nHost: t\r\n\r\n")
+    assert client.response().status == "504"
+    eventually(lambda: [record for record in caplog.records if ", in application\n" in record.getMessage()])
 
 
 def test_a_thread_that_cannot_be_interrupted_is_no_longer_waited_for(serve, stuck):

@@ -1,5 +1,6 @@
 """The server's own log: a record cannot be mistaken for two, and standard error may be closed or full."""
 
+import errno
 import fcntl
 import io
 import logging
@@ -124,6 +125,28 @@ def test_a_message_that_cannot_be_made_fails_nobody(capfd):
     handler.handle(record("%d", "no number"))
     handler.close_file()
     assert capfd.readouterr().err.startswith("a log message could not be made: '%d': TypeError")
+
+
+def test_a_traceback_is_shown_without_source_if_it_cannot_be_read(capfd, monkeypatch):
+    def fail(*_arguments, **_named):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    handler = StandardErrorHandler()
+    try:
+        fail()
+    except OSError:
+        failed = record("it failed", exc_info=sys.exc_info())
+    monkeypatch.setattr("traceback.print_exception", fail)
+    handler.handle(failed)
+    handler.close_file()
+    line, first, *places, last = capfd.readouterr().err.splitlines()
+    assert line.endswith("[ERROR] it failed")
+    assert first == "  Traceback (most recent call last):"
+    assert [place.rpartition(" in ")[2] for place in places] == [
+        "test_a_traceback_is_shown_without_source_if_it_cannot_be_read",
+        "fail",
+    ]
+    assert last == "  OSError: [Errno 24] Too many open files"
 
 
 @pytest.mark.parametrize("stream", [None, io.StringIO()], ids=["none", "closed"])

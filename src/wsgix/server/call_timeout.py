@@ -7,11 +7,11 @@ import logging
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from wsgix.server.error_log import stack_text
 from wsgix.server.responder import Responder
 
 _log: Final = logging.getLogger("wsgix.error")
@@ -41,6 +41,8 @@ class CallTimeout:
     def __init__(
         self, seconds: float, write_off: Callable[[int], object], wake: Callable[[], object]
     ) -> None:
+        import ctypes  # noqa: F401  # later there may be no descriptor left to read it with
+
         self._seconds = seconds
         self._wake = wake
         self._write_off = write_off
@@ -101,7 +103,7 @@ class CallTimeout:
                 return  # it has just ended
             del self._calls[ident]
             frame = sys._current_frames().get(ident)
-            stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+            stack = stack_text(frame) if frame is not None else ""
             call.responder.time_out(partial(_interrupt, ident, RequestTimeout))
         if call.responder.is_answered_for:
             call.note()
@@ -113,7 +115,7 @@ class CallTimeout:
 
 def _interrupt(ident: int, error: type[BaseException] | None) -> None:
     """Have *error* raised in a thread once it runs Python code; None takes back one that was not yet."""
-    import ctypes  # it is large, and few ever come here
+    import ctypes  # it is large, and only this needs it
 
     set_exception = getattr(getattr(ctypes, "pythonapi", None), "PyThreadState_SetAsyncExc", None)
     if set_exception is not None:  # CPython only

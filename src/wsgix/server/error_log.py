@@ -9,7 +9,9 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterable
+from types import FrameType
 from typing import Any, Final
 
 from wsgix.server.access_format import REQUEST_ID
@@ -83,11 +85,31 @@ class LineFormatter(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:
         """Return a traceback, indented."""
-        return _indented(super().formatException(ei))
+        try:
+            text = super().formatException(ei)
+        except OSError:
+            places = _without_source(traceback.walk_tb(ei[2]))
+            said = "".join(traceback.format_exception_only(ei[1])).rstrip("\n")
+            text = "\n".join(["Traceback (most recent call last):", *places, said])
+        return _indented(text)
 
     def formatStack(self, stack_info: str) -> str:
         """Return the stack of a thread, indented."""
         return _indented(stack_info)
+
+
+def stack_text(frame: FrameType) -> str:
+    """Return the stack that *frame* is the top of, as `traceback` writes it."""
+    try:
+        return "".join(traceback.format_stack(frame))
+    except OSError:
+        return "".join(f"{place}\n" for place in [*_without_source(traceback.walk_stack(frame))][::-1])
+
+
+def _without_source(frames: Iterable[tuple[FrameType, int]]) -> Iterable[str]:
+    """Name the places in a traceback: to read the source code takes a descriptor, and none may be left."""
+    for frame, line in frames:
+        yield f'  File "{frame.f_code.co_filename}", line {line}, in {frame.f_code.co_name}'
 
 
 def _indented(text: str) -> str:
