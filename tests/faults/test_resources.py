@@ -216,7 +216,9 @@ def check_that_large_content_is_507(site, framing):
     client.send(b"POST /digest HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n" + b"a" * 400_000)
     assert client.response().content.startswith(b"400000 ")
     assert site.counts["/digest"] == 1
-    assert site.end().count("\n") == 5
+    log = site.end()
+    assert log.count("cannot store the content of a request") == log.count("storage-full") == 5
+    assert log.count("\n") == 10
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])

@@ -242,7 +242,7 @@ class FullDisk:
     "fails_in",
     [{"writelines"}, {"write"}, {"seek"}, {"writelines", "close"}, {"write", "close"}, {"seek", "close"}],
 )
-def test_content_that_finds_no_room_is_refused_and_its_file_closed(pair, monkeypatch, fails_in):
+def test_content_that_finds_no_room_is_refused_and_its_file_closed(pair, monkeypatch, caplog, fails_in):
     file = FullDisk(fails_in)
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: file)
     connection, _ = pair
@@ -255,6 +255,9 @@ def test_content_that_finds_no_room_is_refused_and_its_file_closed(pair, monkeyp
         connection.take(b"x" * 10)
         step = connection.advance()
     assert step is STORAGE_FULL
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.getMessage().endswith(": No space left on device")
     connection.end_request()
     assert file.closed
 

@@ -5,6 +5,7 @@ for it. Nothing here waits.
 """
 
 import contextlib
+import logging
 import socket
 from collections.abc import Callable
 from io import BufferedReader, BytesIO
@@ -35,6 +36,8 @@ CONTENT_SIZE: Final = 1 << 18
 """Bytes received at a time, and of content that has turned out large: more would cost small requests."""
 _NO_READER: Final = RequestReader()
 """Stands where a connection has been closed."""
+
+_log: Final = logging.getLogger("wsgix.error")
 
 
 class Connection(Outgoing):
@@ -393,8 +396,8 @@ class Connection(Outgoing):
     def _collect(self, body: RequestBody) -> Step | Refusal | None:
         try:
             step = body.feed(bytes(self.inbox), self._start)
-        except OSError:
-            return STORAGE_FULL
+        except OSError as error:
+            return self._not_stored(error)
         if step is NEED_MORE:
             self.discard()
             return step
@@ -408,11 +411,17 @@ class Connection(Outgoing):
         environ = self.environ
         try:
             environ["wsgi.input"] = body.open()
-        except OSError:  # the last bytes reach the disk only now
-            return STORAGE_FULL
+        except OSError as error:  # the last bytes reach the disk only now
+            return self._not_stored(error)
         if self.reader.framing == CHUNKED:
             self._measure_chunked(body.size, body.trailers)
         return None
+
+    def _not_stored(self, error: OSError) -> Refusal:
+        # The client has done nothing wrong; that no directory for temporary files can be written to is no
+        # full disk, and only the system says which it was.
+        _log.error("cannot store the content of a request from %s: %s", self.name, error.strerror or error)
+        return STORAGE_FULL
 
     def flush_interim(self) -> None:
         """Send more of 100 (Continue), which the client did not take at once.
