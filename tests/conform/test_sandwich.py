@@ -125,6 +125,18 @@ def test_one_that_waits_for_several_blocks_is_not_blamed_for_yielding_fewer():
     assert found["M3"] is Verdict.DEPENDENCY_FAILED
 
 
+def test_one_that_yields_a_block_in_parts_holds_nothing_back():
+    class Parts(Passed):
+        rest = b""
+
+        def __next__(self):
+            block, self.rest = self.rest or next(self.iterator), b""
+            block, self.rest = block[:100], block[100:]
+            return block
+
+    assert judge_middleware(around(Parts)).failures() == []
+
+
 @pytest.mark.parametrize(
     ("factory", "fault"),
     [

@@ -251,13 +251,14 @@ def _judge_blocks(
     if greedy or in_call or call.written or not call.ended or b"".join(call.blocks) != b"".join(given):
         return
     taken_so_far = yielded_so_far = 0
-    for number, (block, taken) in enumerate(steps, 1):
-        taken_so_far += sum(map(len, taken))
-        yielded_so_far += len(block) if isinstance(block, bytes) else 0
-        if yielded_so_far < taken_so_far:
+    for number, (block, taken) in enumerate(steps):
+        # Who yields a block in two parts holds nothing back, as long as he takes no other before.
+        if taken and yielded_so_far < taken_so_far:
             seen = f"{taken_so_far - yielded_so_far} bytes were held back after the block number {number}"
             yield _fail(m.DELAYS_NOTHING, stage, call, seen, "every byte that it took, since it changes none")
             return
+        taken_so_far += sum(map(len, taken))
+        yielded_so_far += len(block) if isinstance(block, bytes) else 0
 
 
 def _fail(rule: Rule, stage: Stage, call: Call, seen: str, wanted: str) -> Judgement:
