@@ -418,6 +418,52 @@ def test_an_application_that_ends_the_process_does_not():
     assert finding.seen == "SystemExit came out of its call: 7"
 
 
+class Sullen(Exception):
+    def __str__(self):
+        raise RuntimeError("not to be printed")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("method", ["GET", "BREW"])
+def test_an_exception_that_does_not_want_to_be_printed_is_a_finding_like_any(method):
+    def application(environ, start_response):
+        if environ["REQUEST_METHOD"] == method:
+            raise Sullen
+        return hello(environ, start_response)
+
+    report = drive(application, select=["A14"])
+
+    (finding,) = report.judgements
+    assert finding.verdict is Verdict.FAIL
+    assert finding.seen == "Sullen came out of its call"
+
+
+class Status(str):
+    def __str__(self):
+        raise RuntimeError("not to be printed")
+
+    __repr__ = __format__ = lower = __str__
+
+
+class Block(bytes):
+    def __len__(self):
+        raise RuntimeError("not to be measured")
+
+    __repr__ = __bool__ = __len__
+
+
+def test_a_status_and_a_block_that_do_not_want_to_be_looked_at_are_findings_like_any():
+    def application(environ, start_response):
+        start_response(Status("200 OK"), [TEXT])
+        return for_get(environ, [Block(b"x")])
+
+    report = drive(application)
+
+    assert {one.rule.id for one in report.failures()} == {"H1", "B1"}
+    assert Verdict.HARNESS_FAILED not in verdicts(report).values()
+
+
 # The table of scenarios
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsgix.conform.words import shown, shown_short
+from wsgix.conform.words import said, shown, shown_short
 
 
 class Unprintable:
@@ -31,3 +31,15 @@ def test_a_value_that_only_has_the_name_of_a_list_is_told_by_its_type():
     imposter = type("list", (), {"__module__": "elsewhere"})
 
     assert shown_short(imposter()).startswith("<elsewhere.l")
+
+
+def test_what_an_exception_says_stands_in_one_line():
+    assert said(ValueError("one\n  two")) == "one two"
+
+
+def test_an_exception_that_does_not_want_to_be_printed_says_nothing():
+    class Mute(Exception):
+        def __str__(self):
+            raise KeyError("str")
+
+    assert said(Mute()) == ""

@@ -13,6 +13,8 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from wsgix.conform.words import said
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -105,7 +107,7 @@ class _Start:
         except Exception as error:
             trace = error.__traceback__
             if not exc_info or (trace is not None and trace.tb_next is None and isinstance(error, TypeError)):
-                self._visit.note(f"its start_response() raised {type(error).__name__}: {error}")
+                self._visit.note(f"its start_response() raised {type(error).__name__}: {said(error)}")
             raise
         finally:
             del exc_info  # its traceback refers to the frame of the application, and so to itself

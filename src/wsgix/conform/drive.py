@@ -30,6 +30,7 @@ from wsgix.conform.rule import (
 from wsgix.conform.rules import select_rules
 from wsgix.conform.scenarios import SCENARIOS, Scenario
 from wsgix.conform.stage import Stage
+from wsgix.conform.words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -204,7 +205,7 @@ def play(scenario: Scenario, stage: Stage, timeout: float) -> list[Judgement]:
             Judgement(
                 rule,
                 Verdict.HARNESS_FAILED,
-                seen=f"the scenario failed: {stage.broken!r}",
+                seen=f"the scenario failed: {shown(stage.broken)}",
                 case=scenario.name,
                 evidence=(Evidence(note=trace_of(stage.broken)),),
             )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from wsgix.conform.words import shown_short
 from wsgix.facts.names import UNPREFIXED
 
 if TYPE_CHECKING:
@@ -295,7 +296,10 @@ class Call:
     @property
     def status(self) -> str:
         """The status that stands, "200 OK"; empty where none was given."""
-        return str(self.starts[-1][0]) if self.starts else ""
+        if not self.starts:
+            return ""
+        status = self.starts[-1][0]
+        return str.__str__(status) if isinstance(status, str) else shown_short(status)
 
     @property
     def code(self) -> int:
@@ -349,7 +353,7 @@ class Call:
             return END
         if isinstance(block, bytes):
             self.blocks.append(block)
-            self.head_sent = self.head_sent or bool(block)
+            self.head_sent = self.head_sent or bytes.__len__(block) > 0
         return block
 
     def close(self) -> Call:
@@ -373,7 +377,7 @@ class Call:
             block = self.next_block()
             if block is END:
                 break
-            size += len(block) if isinstance(block, bytes) else 0
+            size += bytes.__len__(block) if isinstance(block, bytes) else 0
             if size > BYTES_AT_MOST:
                 break
         return self.close()
@@ -402,7 +406,7 @@ class Call:
             self._spoil(self._on_write)
         if isinstance(data, bytes):
             self.written.append(data)
-            self.head_sent = self.head_sent or bool(data)
+            self.head_sent = self.head_sent or bytes.__len__(data) > 0
 
     def _spoil(self, spoil: Callable[..., object], *arguments: object) -> None:
         try:

@@ -24,6 +24,7 @@ from wsgix.conform.rules import select_rules
 from wsgix.conform.scenarios import Scenario
 from wsgix.conform.scenarios.methods import describe_error
 from wsgix.conform.stage import Stage
+from wsgix.conform.words import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -137,8 +138,8 @@ def _wrap(factory: Callable[[WSGIApplication], WSGIApplication], inner: Below, n
     try:
         outer: Any = factory(inner)
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__} when it was given an application: {error}".split())
-        return None, f"{name} raised {reason}"
+        kind = type(error).__name__
+        return None, f"{name} raised {kind} when it was given an application: {said(error)}"
     if not callable(outer):
         return None, f"{name} returned {short_repr(outer)} for an application, which cannot be called"
     return outer, ""

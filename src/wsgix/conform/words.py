@@ -22,3 +22,11 @@ def shown_short(value: object) -> str:
         return _short_repr(value)
     except Exception:
         return object.__repr__(value)
+
+
+def said(error: BaseException) -> str:
+    """Return `str(error)` in one line, or "" if that fails: its class may be the application's code."""
+    try:
+        return " ".join(str(error).split())
+    except Exception:
+        return ""

@@ -14,7 +14,7 @@ from wsgix.conform.observation import Finding
 from wsgix.conform.rule import Level, Means, Profile, Rule, Side
 from wsgix.conform.rules import returning
 from wsgix.conform.rules.sources import pep3333
-from wsgix.conform.words import shown_short
+from wsgix.conform.words import said, shown_short
 
 if TYPE_CHECKING:
     from wsgix.conform.observation import Observation
@@ -349,7 +349,7 @@ def _refused_call(exchange: Observation, error: BaseException) -> Finding | None
         signature = inspect.signature(exchange.application)  # type: ignore[arg-type]
         signature.bind(None, None)
     except (TypeError, ValueError):
-        return Finding(str(error), "a callable that takes two positional arguments")
+        return Finding(said(error), "a callable that takes two positional arguments")
     return None
 
 
@@ -366,7 +366,7 @@ def _misses_arguments(exchange: Observation, args: tuple[Any, ...], kwargs: dict
 
 @START_BEFORE_CONTENT.observed_by(Means.WATCH, "item")
 def _yields_too_early(exchange: Observation, item: Any) -> Finding | None:
-    if exchange.begun or not item or type(item) is not bytes:
+    if exchange.begun or type(item) is not bytes or not item:
         return None
     return Finding(
         f"the block {shown_short(item)} came, and no head", "start_response before the first content"

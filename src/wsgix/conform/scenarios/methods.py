@@ -9,6 +9,7 @@ from wsgix.conform.play import ClientVanished, EndlessReader
 from wsgix.conform.rule import Means
 from wsgix.conform.rules import rule_of
 from wsgix.conform.stage import blamed
+from wsgix.conform.words import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +83,7 @@ def describe_error(call: Call) -> str:
     """Say in one line what escaped and from where."""
     steps = {"call": "its call", "iteration": "its iterable", "close": "its close()"}
     error = call.error
-    words = " ".join(str(error).split())
+    words = said(error) if error is not None else ""
     return f"{type(error).__name__} came out of {steps[call.stage]}{f': {words}' if words else ''}"
 
 
