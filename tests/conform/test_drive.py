@@ -1,5 +1,6 @@
 """The battery as a whole: what it asks, how it sums up, and that nothing that hangs or fails can stop it."""
 
+import itertools
 import random
 import re
 import threading
@@ -391,6 +392,19 @@ def test_what_changes_by_itself_is_no_difference():
         return for_get(environ, [side.encode()])
 
     assert [drive(application).failures() for _ in range(5)] == [[]] * 5
+
+
+@pytest.mark.parametrize("period", [2, 3, 5, 7, 9])
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_an_application_that_refuses_now_and_then_is_not_blamed_for_what_was_asked_then(period, first):
+    counter = itertools.count(first)
+
+    def application(environ, start_response):
+        busy = next(counter) % period == 0
+        start_response("503 Busy" if busy else "200 OK", [TEXT])
+        return for_get(environ, [b"Busy" if busy else b"Hello"])
+
+    assert drive(application).failures() == []
 
 
 def test_a_scenario_that_fails_is_the_fault_of_the_referee(monkeypatch):

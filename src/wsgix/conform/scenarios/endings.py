@@ -10,7 +10,7 @@ from wsgix.conform.play import ClientVanished, can_be_read
 from wsgix.conform.rule import Judgement, Means, Verdict
 from wsgix.conform.rules import rule_of
 from wsgix.conform.scenarios.methods import FORM, FORM_FIELD, describe_error
-from wsgix.conform.scenarios.repeats import compare, compare_content
+from wsgix.conform.scenarios.repeats import compare, compare_content, is_whim, keeps_going_well
 from wsgix.conform.stage import blamed
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def closed_early(stage: Stage) -> Iterator[Judgement]:
                 continue
             after = stage.run(request.but(title=f"{request} after one closed after {blocks} blocks"))
             trouble = compare(sound, after)
-            if trouble and not blamed(after):
+            if trouble and not blamed(after) and not is_whim(stage, sound):
                 yield stage.fail(_EARLY_CLOSE, after, trouble, f"{sound.status!r}, as before")
 
 
@@ -87,7 +87,7 @@ def kinds_of_start_response(stage: Stage) -> Iterator[Judgement]:
             call.begin(wrap(call.start_response)).finish()
             after = stage.run(request)
             trouble = compare(sound, call) or compare_content(stage, sound, call, after)
-            if trouble and stage.went_well(after):
+            if trouble and stage.went_well(after) and keeps_going_well(stage, sound):
                 yield stage.fail(
                     _ANY_KIND, call, trouble, f"{sound.status!r}, whatever kind of callable it is"
                 )

@@ -10,6 +10,7 @@ from wsgix.conform.play import END
 from wsgix.conform.rule import Means
 from wsgix.conform.rules import rule_of
 from wsgix.conform.scenarios.methods import describe_error, escaped
+from wsgix.conform.stage import STEADY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ def plain(stage: Stage) -> Iterator[Judgement]:
         for next_one in (request, request.but(more={"wsgi.run_once": True})):
             call = stage.run(next_one)
             trouble = compare(first, call)
-            if trouble:
+            if trouble and not is_whim(stage, first):
                 call.findings.clear()  # whatever else is wrong with it follows from this
                 yield stage.fail(_AGAIN, call, f"{trouble} when called again", f"{first.status!r} as before")
                 return
@@ -59,6 +60,17 @@ def compare(sound: Call, call: Call) -> str:
     if sound.content and not call.content and call.code == sound.code:
         return "no content"
     return ""
+
+
+def keeps_going_well(stage: Stage, sound: Call) -> bool:
+    """Tell whether a request that went well does so each time, so that a trouble is more than a whim."""
+    return stage.is_steady(sound.request, lambda one: compare(sound, one), "")
+
+
+def is_whim(stage: Stage, sound: Call) -> bool:
+    """Tell whether a request that went well, and then did not, goes now well and now not."""
+    troubled = {bool(compare(sound, stage.run(sound.request))) for _ in range(STEADY)}
+    return len(troubled) > 1
 
 
 def compare_content(stage: Stage, before: Call, call: Call, after: Call) -> str:
@@ -125,6 +137,6 @@ def _compare_all(stage: Stage, alone: list[Call], calls: list[Call], when: str) 
     again = [stage.run(call.request) for call in calls]
     for call, before, after in zip(calls, alone, again, strict=True):
         trouble = compare(before, call) or compare_content(stage, before, call, after)
-        if trouble and stage.went_well(after):
+        if trouble and stage.went_well(after) and keeps_going_well(stage, before):
             call.findings.clear()  # whatever else is wrong with it follows from this
             yield stage.fail(_APART, call, f"{trouble} {when}", "the answer that it gives alone")
