@@ -279,3 +279,49 @@ def test_a_process_ends_although_an_application_hangs(folder):
     )
 
     assert run.returncode == 2
+
+
+@pytest.mark.parametrize(
+    "deed",
+    ["sys.stdout.close()", "sys.stderr.close()", "sys.stdout = sys.stderr = None", "os.chdir(os.sep)"],
+)
+def test_the_report_is_written_whatever_the_application_did_to_its_process(folder, deed):
+    folder.write(
+        "deed.py", f"import os, sys\n\ndef app(environ, start_response):\n    {deed}\n    return []\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "wsgix",
+        "check",
+        "deed.py",
+        "--json",
+        "report.json",
+        "--sarif",
+        "s.json",
+    ]
+
+    run = subprocess.run(command, cwd=folder.path, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (run.returncode, run.stderr) == (1, "")
+    assert "A7" in run.stdout
+    assert "A7" in (folder.path / "report.json").read_text(encoding="utf-8")
+    assert "A7" in (folder.path / "s.json").read_text(encoding="utf-8")
+
+
+def test_standard_output_that_the_application_closed_is_told(folder):
+    folder.write(
+        "deed.py",
+        "import sys\n\ndef app(environ, start_response):\n    sys.__stdout__.close()\n    return []\n",
+    )
+
+    run = subprocess.run(
+        [sys.executable, "-m", "wsgix", "check", "deed.py"],
+        cwd=folder.path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (run.returncode, run.stderr) == (2, "wsgix: cannot write to standard output: it was closed\n")

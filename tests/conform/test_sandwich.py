@@ -1,5 +1,6 @@
 """Middleware between two recorders: what is asked, what is reported, and what cannot be judged."""
 
+import sys
 import threading
 
 import pytest
@@ -144,6 +145,7 @@ def test_one_that_yields_a_block_in_parts_holds_nothing_back():
             lambda app: 1 / 0,
             "outer raised ZeroDivisionError when it was given an application: division by zero",
         ),
+        (lambda app: sys.exit(0), "outer raised SystemExit when it was given an application: 0"),
         (lambda app: "wrapped", "outer returned 'wrapped' for an application, which cannot be called"),
         (lambda: None, "outer raised TypeError when it was given an application: "),
     ],

@@ -85,6 +85,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Load what is named, judge it, write the reports; return the exit status."""
     judge = judge_middleware if options.middleware else drive
+    progress, clear = _progress(options)
     try:
         # What the application prints would stand within the report, which may be JSON.
         with contextlib.redirect_stdout(sys.stderr):
@@ -99,12 +100,11 @@ def run(options: argparse.Namespace) -> int:
                 select=options.select,
                 ignore=options.ignore,
                 timeout=options.timeout,
-                progress=_progress(options),
+                progress=progress,
             )
     except (ApplicationError, ValueError) as error:
         raise CommandFailure(str(error), NOT_JUDGED) from None
-    if not options.quiet and sys.stderr.isatty():
-        sys.stderr.write(_CLEAR)
+    clear()
     reports = [dataclasses.replace(report, tool=__version__)]
     write_outputs(reports, options)
     return exit_status(reports, weight_of(options))
@@ -116,17 +116,19 @@ def _refuse_asynchronous(subject: Any, name: str) -> None:
         raise CommandFailure(f"cannot judge {name!r}: {reason}", NOT_JUDGED)
 
 
-def _progress(options: argparse.Namespace) -> Callable[[str], object]:
-    """Return what shows the name of a scenario, in place of the last one, where somebody sits and waits."""
+def _progress(options: argparse.Namespace) -> tuple[Callable[[str], object], Callable[[], object]]:
+    """Return what shows the name of a scenario, where somebody sits and waits, and what takes it away."""
     terminal = sys.stderr
     if options.quiet or not terminal.isatty():
-        return lambda name: None
+        return lambda name: None, lambda: None
 
-    def show(name: str) -> None:
-        terminal.write(f"{_CLEAR}{name}")
-        terminal.flush()
+    def show(name: str = "") -> None:
+        # The application may have closed it, and somebody the window.
+        with contextlib.suppress(OSError, ValueError):
+            terminal.write(f"{_CLEAR}{name}")
+            terminal.flush()
 
-    return show
+    return show, show
 
 
 _CLEAR: Final = "\r\x1b[K"

@@ -37,7 +37,7 @@ FORMS: Final = (
     Form("json", "everything, for other programs", lambda reports, _: forms.render_json(reports)),
     Form("junit", "JUnit's XML, for continuous integration", forms.render_junit),
     Form("html", "one page for a browser", lambda reports, _: forms.render_html(reports)),
-    Form("sarif", "findings as SARIF 2.1.0", lambda reports, _: forms.render_sarif(reports, os.getcwd())),
+    Form("sarif", "findings as SARIF 2.1.0", lambda reports, _: forms.render_sarif(reports, _folder())),
 )
 
 LEVELS: Final = {
@@ -100,6 +100,14 @@ def write_outputs(reports: Sequence[Report], options: argparse.Namespace) -> Non
         put(forms.render_terminal(reports, color=has_color(sys.stdout), width=columns()))
 
 
+def _folder() -> str:
+    """Return the folder to which places in code are relative; the root, if an application has removed it."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return os.sep
+
+
 def put(text: str) -> None:
     """Write *text* to standard output, now. Nobody need be there to read it: `wsgix rules | head` is fine.
 
@@ -117,6 +125,8 @@ def put(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         raise CommandFailure(f"cannot write to standard output: {error.strerror}", NOT_JUDGED) from None
+    except ValueError:  # by an application that was judged
+        raise CommandFailure("cannot write to standard output: it was closed", NOT_JUDGED) from None
 
 
 def has_color(stream: TextIO) -> bool:
@@ -124,7 +134,7 @@ def has_color(stream: TextIO) -> bool:
 
     Source: https://no-color.org: the variable counts when it is there and not empty.
     """
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return not stream.closed and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def columns() -> int:
@@ -141,7 +151,10 @@ def _write(path: str, text: str) -> None:
 
 
 def _destination(value: str) -> str:
-    """Refuse now what cannot be a file, and not after minutes of judging."""
+    """Refuse now what cannot be a file, and not after minutes of judging; return where it is from any folder.
+
+    An application may go to another folder, as many do when they are loaded.
+    """
     if value == STANDARD_OUTPUT:
         return value
     folder = os.path.dirname(value) or os.curdir
@@ -149,7 +162,7 @@ def _destination(value: str) -> str:
         raise argparse.ArgumentTypeError(f"{value!r} is not a file that can be written")
     if not os.path.isdir(folder):
         raise argparse.ArgumentTypeError(f"there is no folder {folder!r}")
-    return value
+    return os.path.abspath(value)
 
 
 class _Destination(argparse.Action):

@@ -137,7 +137,9 @@ def _wrap(factory: Callable[[WSGIApplication], WSGIApplication], inner: Below, n
     """Return what the factory makes of an application, and why that cannot be judged, or an empty string."""
     try:
         outer: Any = factory(inner)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: the end of the command would look like its verdict
         kind = type(error).__name__
         return None, f"{name} raised {kind} when it was given an application: {said(error)}"
     if not callable(outer):
