@@ -25,6 +25,7 @@ from wsgix.conform.rule import (
 )
 from wsgix.conform.rules import all_rules, rule_of, select_rules
 from wsgix.conform.scenarios import SCENARIOS, Scenario
+from wsgix.conform.stage import Stage
 
 hello = page()
 
@@ -313,6 +314,30 @@ def test_a_response_without_an_end_is_closed_early():
     assert drive(application).failures() == []
 
 
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=[scenario.name for scenario in SCENARIOS])
+def test_what_was_answered_for_other_paths_is_not_kept(scenario):
+    kept = []
+
+    def application(environ, start_response):
+        kept.append(sum(len(call.content) for call in list(stage.calls)))
+        start_response("200 OK", [TEXT])
+        return [b"x" * 1000]
+
+    def most_kept(paths):
+        nonlocal stage
+        kept.clear()
+        stage = Stage(
+            application, scenario.name, tuple(f"/{number}" for number in range(paths)), (), PROFILES
+        )
+        list(scenario.function(stage))
+        return max(kept)
+
+    stage = None
+
+    assert most_kept(20) < 1000 * 100
+    assert most_kept(20) <= most_kept(2) + 1000 * 8  # calls at the same time see each other
+
+
 def test_an_application_that_works_once_only_is_judged_no_further():
     called = []
 
@@ -454,6 +479,8 @@ def test_an_exception_that_does_not_want_to_be_printed_is_a_finding_like_any(met
 
 
 class Status(str):
+    __slots__ = ()
+
     def __str__(self):
         raise RuntimeError("not to be printed")
 

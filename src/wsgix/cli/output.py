@@ -134,7 +134,12 @@ def has_color(stream: TextIO) -> bool:
 
     Source: https://no-color.org: the variable counts when it is there and not empty.
     """
-    return not stream.closed and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return (
+        not stream.closed
+        and stream.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+    )
 
 
 def columns() -> int:

@@ -382,6 +382,11 @@ class Call:
                 break
         return self.close()
 
+    def forget(self) -> None:
+        """Let go of the content; how many blocks there were is still known."""
+        self.written = [b""] * len(self.written)
+        self.blocks = [b""] * len(self.blocks)
+
     # What the application calls
 
     def start_response(self, status: Any, headers: Any, exc_info: Any = None, /) -> Callable[[bytes], None]:

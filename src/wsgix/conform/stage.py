@@ -68,9 +68,11 @@ class Stage:
             attributes = {"path": unquote_to_bytes(path).decode("latin-1"), "query": query, **attributes}
         return Request(**attributes, fields=fields)
 
-    def requests(self, **attributes: Any) -> list[Request]:
-        """Return the request for each path."""
-        return [self.request(target=target, **attributes) for target in self.paths]
+    def requests(self, **attributes: Any) -> Iterator[Request]:
+        """Yield the request for each path; what was answered to those before is forgotten."""
+        for target in self.paths:
+            yield self.request(target=target, **attributes)
+            self.forget()
 
     def open(self, request: Request, *, watched: bool = True, **faults: Any) -> Call:
         """Make a call, the application under the watch, and take no step; `faults` are those of `Call`."""
@@ -94,6 +96,11 @@ class Stage:
         """Tell the watchdog that the scenario is alive, and what it does."""
         self.seen_at = time.monotonic()
         self.doing = doing
+
+    def forget(self) -> None:
+        """Let go of the content of each call so far: kept to the end, that of many paths fills the memory."""
+        for call in self.calls:
+            call.forget()
 
     # Judgements
 
@@ -138,7 +145,12 @@ class Stage:
 
     def is_steady(self, request: Request, value: Callable[[Call], object], wanted: object) -> bool:
         """Tell whether a request gets the same answer many times; what changes by itself proves nothing."""
-        return all(value(self.run(request)) == wanted for _ in range(STEADY))
+        for _ in range(STEADY):
+            call = self.run(request)
+            if value(call) != wanted:
+                return False
+            call.forget()
+        return True
 
 
 STEADY: Final = 10
