@@ -916,6 +916,26 @@ def test_a_server_that_stops_early_leaves_nothing_to_find():
     assert found == []
 
 
+class Page:
+    def __iter__(self):
+        yield from (b"a", b"b", b"c")
+
+
+@pytest.mark.parametrize("make", [lambda: [b"a", b"b", b"c"], lambda: iter([b"a", b"b", b"c"]), Page])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_server_that_looks_at_the_first_block_gets_each_once(make, layers):
+    found = []
+    application = answering(make(), headers=[PLAIN, ("Content-Length", "3")])
+    for _ in range(layers):
+        application = watch(application, report=found.append)
+
+    iterator = iter(application(make_environ(), lambda *args: print))
+    first = next(iterator)
+
+    assert [first, *iterator] == [b"a", b"b", b"c"]
+    assert found == []
+
+
 def test_a_result_that_the_server_iterates_over_twice_is_counted_twice():
     found = []
     application = answering([b"ab", b"cd"], headers=[PLAIN, ("Content-Length", "4")])

@@ -115,22 +115,35 @@ class Body:
         self.iterator: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
+        if self.iterator is not None:
+            return self
+        iterator = self._begin()
+        if iterator is self.iterable:
+            self.iterator = iterator
+            return self
+        # What can be iterated over twice gives an iterator of its own each time. That is its own iterator in
+        # turn: a server that takes the first block, and then the others in a loop, begins once.
+        body = Body(self.iterable, self.exchange)
+        body.iterator = iterator
+        return body
+
+    def _begin(self) -> Iterator[bytes]:
         exchange = self.exchange
         try:
-            self.iterator = iter(self.iterable)
+            iterator = iter(self.iterable)
         except BaseException as error:
             for failing in exchange.checks.failed:
                 failing(exchange, error)
             raise
         exchange.note_restart()
-        return self
+        return iterator
 
     def __next__(self) -> bytes:
         exchange = self.exchange
         if self.iterator is None:
-            iter(self)
+            self.iterator = self._begin()
         try:
-            item = next(self.iterator, _END)  # type: ignore[arg-type]  # iter() has just set it
+            item = next(self.iterator, _END)
         except BaseException as error:
             for failing in exchange.checks.failed:
                 failing(exchange, error)
