@@ -42,6 +42,7 @@ class Visit:
         closings: how often `close()` of that was called.
         raised: whether it raised an exception by its shape.
         error: a weak reference to the exception that it gave to `start_response`.
+        changed_late: whether `start_response` took exc_info after a block of content had been taken.
     """
 
     breaches: list[str] = field(default_factory=list)
@@ -51,6 +52,7 @@ class Visit:
     closings: int = 0
     raised: bool = False
     error: weakref.ref[BaseException] | None = None
+    changed_late: bool = False
 
     def note(self, breach: str) -> None:
         """Note a breach once."""
@@ -102,6 +104,7 @@ class _Start:
     def __call__(
         self, status: str, headers: list[tuple[str, str]], *exc_info: Any
     ) -> Callable[[bytes], object]:
+        given_error = bool(exc_info)
         try:
             write = self._start_response(status, headers, *exc_info)
         except Exception as error:
@@ -111,6 +114,8 @@ class _Start:
             raise
         finally:
             del exc_info  # its traceback refers to the frame of the application, and so to itself
+        if given_error and any(self._visit.yielded):
+            self._visit.changed_late = True
         if not callable(write):
             self._visit.note(f"its start_response() returned {write!r}, which is no write() callable")
 

@@ -221,6 +221,8 @@ def _serve(stage: Stage, inner: Below, request: Request, stop: int, own: set[str
     visits = list(inner.visits)
     yield from _judge_blocks(stage, call, visits, in_call, steps)
     yield from _judge_close(stage, call, visits)
+    if not in_call:
+        _note_late_change(visits, steps)
     yield from _judge_below(stage, call, visits)
     yield from _judge_above(stage, call, own)
     if call.error is None:
@@ -281,6 +283,18 @@ def _judge_close(stage: Stage, call: Call, visits: list[Visit]) -> Iterator[Judg
             how = "not called" if not visit.closings else f"called {visit.closings} times"
             seen = f"close() of the application's iterable was {how}"
             yield _fail(m.FORWARDS_CLOSE, stage, call, seen, "close() called once")
+
+
+def _note_late_change(visits: list[Visit], steps: list[tuple[Any, list[bytes]]]) -> None:
+    """Note a `start_response` that took exc_info once content was sent.
+
+    "if exc_info is provided, and the HTTP headers have already been sent, start_response must raise an error"
+    (PEP 3333, "The start_response() Callable"). They are sent where the first block was passed on by itself.
+    """
+    if steps and isinstance(steps[0][0], bytes) and steps[0][0] and len(steps[0][1]) == 1:
+        for visit in visits:
+            if visit.changed_late:
+                visit.note("its start_response() took exc_info after content was sent, and raised nothing")
 
 
 def _judge_below(stage: Stage, call: Call, visits: list[Visit]) -> Iterator[Judgement]:

@@ -129,6 +129,22 @@ def exc_info_not_passed_on(broken):
 
 
 @fault("M1")
+def exc_info_swallowed(broken):
+    def start(start_response):
+        begun = []
+
+        def begin(status, headers, exc_info=None):
+            begun.append(status)
+            if broken and len(begun) > 1:
+                return lambda data: None
+            return start_response(status, headers, exc_info)
+
+        return begin
+
+    return around(start=start)
+
+
+@fault("M1")
 def head_taken_for_granted_when_the_application_returns(broken):
     def middleware(app):
         def wrapped(environ, start_response):
