@@ -359,6 +359,28 @@ def test_a_client_that_waits_is_told_to_continue_once_there_is_room(serve, monke
     assert client.response().content == b"GET /next "
 
 
+@pytest.mark.parametrize(
+    "head",
+    [b"GARBAGE", b"POST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 4"],
+    ids=["refused", "told to continue"],
+)
+def test_the_leader_waits_for_no_client_however_little_may_be_kept(serve, monkeypatch, faults, echo, head):
+    attempts, waits = [], []
+
+    def meet(name):
+        if name == "send":
+            attempts.append(name)
+            if len(attempts) <= 2:
+                raise BlockingIOError(errno.EAGAIN, "no room")
+
+    faults("send", 0).meet = meet
+    monkeypatch.setattr(outgoing, "wait_writable", lambda *arguments: waits.append(arguments) or True)
+    client = serve(echo, response_buffer=0, threads=1).dial()
+    client.send(head + b"\r\n\r\n")
+    assert client.until(b"\r\n") in (b"HTTP/1.1 400 Bad Request", b"HTTP/1.1 100 Continue")
+    assert not waits
+
+
 @pytest.mark.parametrize("asks", ["content", "hints"])
 def test_a_client_that_is_gone_is_not_the_applications_fault(serve, faults, echo, caplog, asks):
     def application(environ, start_response):

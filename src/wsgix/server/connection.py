@@ -315,7 +315,7 @@ class Connection(Outgoing):
         # 2.2). Nothing but content is received here: closing over what else has come would reset the client.
         self.unfinished = True
         if awaits_continue:
-            self.send(CONTINUE)
+            self.send(CONTINUE, True)  # the leader must not wait
         return self._collect(self._body)
 
     def _stream(self, reader: RequestReader, *, awaits_continue: bool) -> None:

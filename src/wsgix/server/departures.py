@@ -118,7 +118,7 @@ class Departures:
             size = 0 if head_only else len(refusal.sentence) + 1
             self._access_log.add_refusal(connection.client, connection.environ, refusal.status, size)
         try:
-            connection.send(response)
+            connection.send(response, True)  # the leader must not wait
         except OSError:
             self._close(connection)
             return

@@ -86,7 +86,7 @@ class Outgoing:
         self._gathered = _NOTHING
 
     def send(self, data: bytes, is_last: bool = False) -> None:
-        """Send what the socket takes and keep the rest; wait if the rest is too much and more is to come.
+        """Send what the socket takes and keep the rest; wait if the rest is too much, unless *is_last*.
 
         Raises:
             OSError: the client is gone, or did not read for the write timeout.
