@@ -117,6 +117,27 @@ def test_a_watchdog_that_is_quicker_than_the_call_that_woke_it_watches_it(serve,
     assert slow.response().content == b"done"
 
 
+def test_a_call_is_watched_though_others_have_long_to_go(serve, gate, monkeypatch, eventually):
+    monkeypatch.setattr(module, "_CHECK_SECONDS", 1000.0)
+    monkeypatch.setattr(module, "_SLOW_SECONDS", 1000.0)  # no call goes straight to a thread
+    site = serve(gate, request_timeout=3600)
+    sleeps, acquire = [], site.loop.scheduler._alarm.acquire
+
+    def sleep(timeout=None):
+        sleeps.append(timeout)
+        return acquire(timeout=timeout)
+
+    monkeypatch.setattr(site.loop.scheduler._alarm, "acquire", sleep)
+    long, slow = site.dial(), site.dial()
+    send(long)
+    eventually(lambda: sleeps[-1:] == [1000.0])
+    send(slow)
+    eventually(lambda: gate.inside == 2)
+    assert site.get("/fast").content == b"done"
+    gate.open.set()
+    assert long.response().content == slow.response().content == b"done"
+
+
 @pytest.mark.usefixtures("patient_watchdog")
 def test_the_watchdog_is_woken_once_for_calls_in_a_row(serve, gate, monkeypatch, eventually):
     site = serve(gate)

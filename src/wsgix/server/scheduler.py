@@ -340,14 +340,12 @@ class Scheduler:
     def watch(self) -> None:
         """Watch the leader until `stop`: take the lead from it when it stays inside an application."""
         while not self._stopped:
-            if self._has_deadlines and not self._leader.claim:
-                self._alarm.acquire(timeout=_CHECK_SECONDS)
-            elif self._is_idle and self._calls == self._calls_seen and not self._leader.claim:
-                # Nobody is inside an application: sleep until the next call. A thread may have begun one
-                # since, without seeing that nobody watches: look again.
+            if self._is_idle and self._calls == self._calls_seen and not self._leader.claim:
+                # The leader is not inside an application: sleep until the next call. A thread may have begun
+                # one since, without seeing that nobody watches: look again.
                 self._watching = False
-                if self._calls == self._calls_seen and not self._leader.claim and not self._has_deadlines:
-                    self._alarm.acquire()
+                if self._calls == self._calls_seen and not self._leader.claim:
+                    self._alarm.acquire(timeout=_CHECK_SECONDS if self._has_deadlines else None)
                 self._watching = True
             else:
                 self._alarm.acquire(timeout=WATCH_SECONDS)
