@@ -89,6 +89,34 @@ def test_a_thread_that_cannot_be_interrupted_is_no_longer_waited_for(serve, stuc
     assert site.get("/").content == b"fast"
 
 
+def test_a_thread_that_comes_back_at_once_is_counted_out_once(serve, monkeypatch, eventually):
+    threads = []
+
+    def application(environ, start_response):
+        threads.append(threading.current_thread())
+        try:
+            while True:
+                pass
+        except RequestTimeout:  # as frameworks do, which catch every exception
+            start_response("500 Internal Server Error", [])
+            return []
+
+    site = serve(application, request_timeout=SHORT)
+    members = site.loop.scheduler
+
+    def is_back():
+        (thread,) = threads
+        return not thread.is_alive() or thread.ident in [spare.ident for spare in members._spares]
+
+    monkeypatch.setattr(call_timeout._log, "error", lambda *arguments: eventually(is_back))
+    client = site.dial()
+    client.send(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+    assert client.response().status == "504"
+    eventually(lambda: is_back() and members._running <= 0)
+    serve.stop()
+    assert (members._running, members._written_off) == (0, set())
+
+
 @pytest.mark.parametrize("path", ["/asleep", "/begun-asleep"])
 def test_a_stop_does_not_wait_for_a_thread_that_cannot_be_interrupted(serve, stuck, eventually, path):
     site = serve(stuck, request_timeout=SHORT, graceful_timeout=3600)

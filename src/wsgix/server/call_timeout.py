@@ -102,6 +102,8 @@ class CallTimeout:
             if self._calls.get(ident) is not call:
                 return  # it has just ended
             del self._calls[ident]
+            # Before the thread can come back, which would count it out itself: `end` waits for the lock.
+            self._write_off(ident)
             frame = sys._current_frames().get(ident)
             stack = stack_text(frame) if frame is not None else ""
             call.responder.time_out(partial(_interrupt, ident, RequestTimeout))
@@ -110,7 +112,6 @@ class CallTimeout:
         _log.error(
             "the application ran for more than %g seconds: %s\n%s", self._seconds, call.responder.name, stack
         )
-        self._write_off(ident)
 
 
 def _interrupt(ident: int, error: type[BaseException] | None) -> None:
