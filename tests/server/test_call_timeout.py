@@ -117,6 +117,28 @@ def test_a_thread_that_comes_back_at_once_is_counted_out_once(serve, monkeypatch
     assert (members._running, members._written_off) == (0, set())
 
 
+def test_nothing_interrupts_a_thread_while_it_is_counted_out_and_in():
+    counted = scheduler.Scheduler(SimpleNamespace(), 2, timeout=3600)
+    calls, lock = counted.call_timeout, counted._lock
+    interruptible = []
+
+    class Lock:
+        def __enter__(self):
+            interruptible.append(calls.is_busy)
+            lock.acquire()
+
+        def __exit__(self, *_):
+            lock.release()
+            interruptible.append(calls.is_busy)
+
+    counted._lock = Lock()
+    calls.begin(SimpleNamespace(), lambda: None)
+    assert counted.waiting(object(), lambda: "content") == "content"
+    assert interruptible == [False] * 4
+    assert calls.is_busy
+    calls.end()
+
+
 @pytest.mark.parametrize("path", ["/asleep", "/begun-asleep"])
 def test_a_stop_does_not_wait_for_a_thread_that_cannot_be_interrupted(serve, stuck, eventually, path):
     site = serve(stuck, request_timeout=SHORT, graceful_timeout=3600)

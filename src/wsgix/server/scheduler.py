@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Protocol
 
 from wsgix.core.framing import Outcome
@@ -223,9 +224,15 @@ class Scheduler:
         than `_MOST_AWAY` of them, the one that has made its thread wait for longest is cut off. The only
         thread keeps its turn: `wsgi.multithread` says that nobody else calls the application meanwhile.
         """
+        if self.call_timeout is None:
+            return self._wait_aside(connection, wait)
+        # Its exception may come at any line, but not while this is left out: the count must stay right.
+        return self.call_timeout.leave_out(partial(self._wait_aside, connection, wait))
+
+    def _wait_aside(self, connection: Connection, wait: Callable[[], Any]) -> Any:
         is_away = self._step_aside(connection)
         try:
-            return wait() if self.call_timeout is None else self.call_timeout.leave_out(wait)
+            return wait()
         finally:
             if is_away:
                 with self._lock:
