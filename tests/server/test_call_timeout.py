@@ -205,17 +205,21 @@ def test_a_response_that_has_begun_is_cut_off(serve, stuck, truncated, eventuall
     assert site.get("/").content == b"fast"
 
 
-def test_an_old_client_sees_that_a_response_without_a_length_was_cut_off(serve, eventually):
+@pytest.mark.parametrize(
+    "fields", [b"", b"Connection: Upgrade\r\nUpgrade: any\r\n"], ids=["plain", "upgrade"]
+)
+def test_an_old_client_sees_that_a_response_without_a_length_was_cut_off(serve, eventually, fields):
     release = threading.Event()
 
     def application(environ, start_response):
+        assert "wsgix.socket" not in environ
         start_response("200 OK", [])(b"begun")
         release.wait()
         return [b"more"]
 
     site = serve(application, request_timeout=SHORT)
     client = site.dial()
-    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    client.send(b"GET / HTTP/1.0\r\n" + fields + b"\r\n")
     client.until(b"begun")
     with pytest.raises(ConnectionResetError):
         client.socket.recv(1)  # though the thread is in the application still

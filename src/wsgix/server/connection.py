@@ -247,7 +247,9 @@ class Connection(Outgoing):
                 self.client = self.template.get("REMOTE_ADDR", "")
                 return refusal
             self.client = environ.get("REMOTE_ADDR", "")
-        may_change_protocol = "HTTP_UPGRADE" in environ
+        # "A server that receives an Upgrade header field in an HTTP/1.0 request MUST ignore that Upgrade
+        # field" (RFC 9110, 7.8).
+        may_change_protocol = "HTTP_UPGRADE" in environ and reader.line.version != HTTP_1_0
         if may_change_protocol:
             self._lend(environ)
         self.environ = environ
