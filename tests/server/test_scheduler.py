@@ -435,3 +435,41 @@ def test_the_average_follows_the_calls_and_one_slow_call_is_forgiven(room):
     for _ in range(100):
         scheduler.note_duration(3600.0, 1)
     assert scheduler._average > module._SLOW_SECONDS
+
+
+def test_a_request_that_is_kept_back_when_the_server_ends_is_turned_away(serve, gate, eventually):
+    site = serve(gate, threads=1)
+    slow, kept = site.dial(), site.dial()
+    send(slow)
+    eventually(lambda: gate.inside == 1)
+    send(kept)
+    eventually(lambda: site.loop.scheduler._waiting)
+    for _ in range(2):  # the second time, nothing more is waited for
+        site.server._worker.stop()
+    assert kept.response().status == "503"
+    assert kept.ended
+    gate.open.set()
+    assert slow.response().content == b"done"
+    eventually(lambda: not own_threads())
+    assert len(gate.threads) == 1
+
+
+def test_a_thread_that_comes_back_just_when_the_server_ends_leaves_nothing_open(
+    serve, gate, monkeypatch, eventually
+):
+    site = serve(gate)
+    slow = site.dial()
+    send(slow)
+    eventually(lambda: gate.inside == 1)
+    finish = site.loop._finish
+
+    def finish_later():
+        gate.open.set()
+        eventually(lambda: site.loop._returned)
+        finish()
+
+    monkeypatch.setattr(site.loop, "_finish", finish_later)
+    for _ in range(2):
+        site.server._worker.stop()
+    assert slow.response().content == b"done"
+    assert slow.ended

@@ -4,6 +4,7 @@ All methods run on the thread that has the lead, but those under the last banner
 are the scheduler's.
 """
 
+import contextlib
 import logging
 import math
 import time
@@ -292,7 +293,7 @@ class Loop(Arrivals):
         self._want(connection, READ)
 
     def turn_away(self, connection: Connection) -> None:
-        """Refuse a whole request because too many wait already."""
+        """Refuse a whole request because too many wait already, or the server stops."""
         self._refuse(connection, OVERLOADED, RETRY_AFTER)
 
     # Responses
@@ -386,6 +387,10 @@ class Loop(Arrivals):
 
     def _finish(self) -> None:
         self._is_over = True
+        self._close_returned()  # who came back before it could know
+        for connection in [*self.scheduler.drop_waiting(), *self._ready]:
+            if connection.phase is BUSY:
+                self.turn_away(connection)
         with self._waiting_lock:
             for connection in [*self._connections.values()]:
                 if connection.phase is not BUSY:
@@ -415,7 +420,13 @@ class Loop(Arrivals):
         if self._polling:
             self._waker.wake()
         elif self._is_over:
-            connection.close()
+            self._close_returned()
+
+    def _close_returned(self) -> None:
+        """Close what was handed over to a leader that there is no more; each by one thread."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self._returned.popleft()[0].close()
 
     def _poll_again(self, connection: Connection) -> bool:
         """Poll *connection* for its next request, without the leader; False once the loop is to stop."""

@@ -166,6 +166,13 @@ class Scheduler:
             self._room.turn_away(connection)
         return True
 
+    def drop_waiting(self) -> list[Connection]:
+        """Return the connections whose requests are kept back, and forget them."""
+        with self._lock:
+            waiting = [*self._waiting]
+            self._waiting.clear()
+        return waiting
+
     def _give_lead(self, connection: Connection) -> bool:
         """Pass the lead on before a call that is likely to be slow; False if no thread can take it."""
         spare = self._spare()
