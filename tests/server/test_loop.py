@@ -13,6 +13,7 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -379,6 +380,14 @@ def test_the_leader_waits_for_no_client_however_little_may_be_kept(serve, monkey
     client.send(head + b"\r\n\r\n")
     assert client.until(b"\r\n") in (b"HTTP/1.1 400 Bad Request", b"HTTP/1.1 100 Continue")
     assert not waits
+
+
+@pytest.mark.parametrize(("kept", "events"), [(b"", 0), (b"HTTP/1.1 100", WRITE)], ids=["nothing", "interim"])
+def test_what_has_not_left_before_the_response_is_polled_for_though_the_lead_goes(kept, events):
+    wanted = []
+    loop = SimpleNamespace(_want=lambda connection, events: wanted.append(events))
+    module.Loop.let_go(loop, SimpleNamespace(outbox=kept, let_go=lambda: None))
+    assert wanted == [events]
 
 
 @pytest.mark.parametrize("asks", ["content", "hints"])

@@ -455,8 +455,9 @@ class Loop(Arrivals):
             self._waker.wake()
 
     def let_go(self, connection: Connection) -> None:
-        """Stop polling *connection*; on the thread that has the lead, or just took it."""
-        self._want(connection, 0)
+        """Poll *connection* for no request; on the thread that has the lead, or just took it."""
+        # It may have been kept back with something before its response that has not left.
+        self._want(connection, WRITE if connection.outbox else 0)
         connection.let_go()
 
     @property

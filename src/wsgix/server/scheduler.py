@@ -59,7 +59,7 @@ class Room(Protocol):
         """Hand a connection to the leader that waits for a thread; from any thread."""
 
     def let_go(self, connection: Connection) -> None:
-        """Stop polling a connection; by whoever has the lead."""
+        """Poll a connection for no request; by whoever has the lead."""
 
     def turn_away(self, connection: Connection) -> None:
         """Refuse a request because too many wait; on the leader."""
