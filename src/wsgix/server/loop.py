@@ -336,7 +336,8 @@ class Loop(Arrivals):
         if self._unpolled:
             self._poll_the_rest()
         for connection in [*self._connections.values()]:
-            if connection.deadline > now or connection.phase is BUSY:
+            # A thread that has it wait for its next request sets the deadline first, and then the phase.
+            if connection.phase is BUSY or connection.deadline > now:
                 continue
             if connection.phase is BODY:
                 self._refuse(connection, BODY_TIMEOUT)
