@@ -530,6 +530,15 @@ def test_a_status_of_an_odd_shape_is_a_warning(status):
     )
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_headers_of_a_subclass_are_judged_by_what_they_hold(kind):
+    class Odd(kind):
+        def __iter__(self):
+            raise KeyError("iter")
+
+    validate.check_content_type("200 OK", Odd(PLAIN))
+
+
 def test_the_content_type_check_stands_alone():
     validate.check_content_type("200 OK", PLAIN)
     assert objection(validate.check_content_type, "", PLAIN) == "Status codes must be three characters: ''"
