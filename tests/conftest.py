@@ -2,6 +2,10 @@
 
 import signal
 
+# pytest imports it to tell of what fails while it is freed. Where the import itself frees such a thing,
+# such as a file that a broken server left open, it meets half a module.
+import tracemalloc  # noqa: F401
+
 from hypothesis import settings
 
 # The same examples every time, no file, no clock.
