@@ -657,24 +657,6 @@ def test_a_connection_that_the_leader_closes_at_once_costs_no_thread(serve, monk
     assert not caplog.records
 
 
-def test_empty_blocks_that_wait_to_leave_are_not_taken_for_the_end(serve):
-    is_read = threading.Event()
-
-    def application(environ, start_response):
-        start_response("200 OK", [])
-        yield b"a"
-        yield b""
-        is_read.wait(20)  # meanwhile a new leader sends what waits
-        yield b"b"
-
-    client = serve(application).dial()
-    client.send(get("/"))
-    client.until(b"\r\n\r\n")
-    assert client.take(6) == b"1\r\na\r\n"
-    is_read.set()
-    assert client.take(11) == b"1\r\nb\r\n0\r\n\r\n"
-
-
 def test_early_hints_leave_before_the_response(serve):
     def application(environ, start_response):
         environ["wsgi.early_hints"]([("Link", "</style.css>; rel=preload")])
@@ -1536,6 +1518,18 @@ def test_a_listener_that_somebody_shuts_down_is_given_up_and_the_others_serve_on
         thread.join()
 
 
+def test_a_listener_that_is_lost_while_the_server_stops_hurries_nobody(serve, echo, faults, eventually):
+    fault = faults("accept", 3, errno.EINVAL)  # the second finds nobody
+    site = serve(echo)
+    client = site.dial()
+    client.send(get("/begun")[:10])
+    eventually(lambda: [c.begun for c in [*site.loop._connections.values()]] == [True])
+    site.server._worker.stop()
+    eventually(lambda: fault.struck and not site.loop._listeners)
+    client.send(get("/begun")[10:])
+    assert client.response().content == b"GET /begun "
+
+
 # Slow clients
 
 
@@ -1961,22 +1955,30 @@ def test_small_blocks_that_come_quickly_leave_together(serve, monkeypatch, lengt
     assert len(sent) <= 4
 
 
-def test_a_block_does_not_wait_for_a_slow_next_one(serve):
+# headers; blocks before a pause, what leaves of them; blocks behind it, what leaves of them
+PAUSES = {
+    "of a declared length": ([("Content-Length", "9")], [b"one", b"two"], b"onetwo", [b"end"], b"end"),
+    "in chunks, an empty one last": ([], [b"a", b""], b"1\r\na\r\n", [b"b"], b"1\r\nb\r\n0\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("case", PAUSES.values(), ids=PAUSES)
+def test_blocks_do_not_wait_for_a_slow_next_one(serve, case):
+    headers, before, first, behind, last = case
     goes_on = threading.Event()
 
     def application(environ, start_response):
-        start_response("200 OK", [("Content-Length", "9")])
-        yield b"one"
-        yield b"two"
-        goes_on.wait(20)
-        yield b"end"
+        start_response("200 OK", headers)
+        yield from before
+        goes_on.wait(20)  # meanwhile a new leader sends what waits
+        yield from behind
 
     client = serve(application).dial()
     client.send(get("/"))
     client.until(b"\r\n\r\n")
-    assert client.take(6) == b"onetwo"
+    assert client.take(len(first)) == first
     goes_on.set()
-    assert client.take(3) == b"end"
+    assert client.take(len(last)) == last
 
 
 def test_more_requests_than_may_wait_are_turned_away(serve, eventually):

@@ -195,13 +195,14 @@ class Arrivals(Departures):
     def _lose(self, listener: Listener, error: OSError) -> None:
         """Go on without *listener*, which would be ready for ever; without any, stop."""
         _log.error("no further connections at %s: %s", listener.url, error.strerror)
-        for fd in [fd for fd, (each, _) in self._listeners.items() if each is listener]:
-            del self._listeners[fd]
-            if self._accepting:
-                with contextlib.suppress(OSError):
-                    self._poller.unregister(fd)
+        # Its socket may know the number no longer.
+        fd = next(fd for fd, (each, _) in self._listeners.items() if each is listener)
+        del self._listeners[fd]
+        if self._accepting:
+            with contextlib.suppress(OSError):
+                self._poller.unregister(fd)
         listener.close()
-        if not self._listeners:
+        if not self._listeners and not self._stopping:
             self.stop()
 
     def _go_on_accepting(self) -> None:
@@ -214,9 +215,8 @@ class Arrivals(Departures):
         """Poll the listeners, or do not; a sweep tries again if the system has no room for all of them."""
         if self._accepting == wanted:
             return
-        polled = [*self._listeners]
+        polled: list[int] = []
         if wanted:
-            polled = []
             try:
                 for fd in self._listeners:
                     self._poller.register(fd, READ)
@@ -224,12 +224,13 @@ class Arrivals(Departures):
             except OSError as error:
                 self._warn(_CANNOT_ACCEPT, error)
                 self._resume_accepting = self._now + PAUSE_SECONDS
-            else:
-                self._accepting = True
-                return
-        for fd in polled:
-            self._poller.unregister(fd)
-        self._accepting = False
+                wanted = False
+        else:
+            polled += self._listeners
+        if not wanted:
+            for fd in polled:
+                self._poller.unregister(fd)
+        self._accepting = wanted
 
     def _stop_accepting(self) -> None:
         """Let in who waits in the backlog, whom the system has let in already, and close the listeners."""
