@@ -69,16 +69,20 @@ def test_fast_calls_run_on_the_leader_and_no_other_thread_starts(serve, gate):
     assert own_threads() == [gate.threads[0]]
 
 
-def test_a_call_that_blocks_does_not_stop_others(serve, gate, eventually):
-    site = serve(gate)
+def see_others_served(site, gate, eventually, times=1):
+    """See that a call that stays inside stops nobody, and ends well."""
     slow = site.dial()
     send(slow)
     eventually(lambda: gate.inside == 1)
-    for _ in range(20):
+    for _ in range(times):
         assert site.get("/fast").content == b"done"
     assert gate.inside == 1
     gate.open.set()
     assert slow.response().content == b"done"
+
+
+def test_a_call_that_blocks_does_not_stop_others(serve, gate, eventually):
+    see_others_served(serve(gate), gate, eventually, times=20)
 
 
 class Alarm:
@@ -109,12 +113,7 @@ def test_a_watchdog_that_is_quicker_than_the_call_that_woke_it_watches_it(serve,
     before, scheduler._alarm = scheduler._alarm, Alarm(eventually)
     before.release()
     eventually(lambda: scheduler._alarm._waits == 1)
-    slow = site.dial()
-    send(slow)
-    eventually(lambda: gate.inside == 1)
-    assert site.get("/fast").content == b"done"
-    gate.open.set()
-    assert slow.response().content == b"done"
+    see_others_served(site, gate, eventually)
 
 
 def test_a_call_is_watched_though_others_have_long_to_go(serve, gate, monkeypatch, eventually):
@@ -163,12 +162,7 @@ def test_a_fault_of_the_watchdog_does_not_end_it(serve, gate, monkeypatch, event
         take_lead()
 
     monkeypatch.setattr(scheduler, "_take_lead", take_lead_later)
-    slow = site.dial()
-    send(slow)
-    eventually(lambda: gate.inside == 1)
-    assert site.get("/fast").content == b"done"
-    gate.open.set()
-    assert slow.response().content == b"done"
+    see_others_served(site, gate, eventually)
     (record,) = caplog.records
     assert (record.message, record.exc_info[0]) == ("the server's watchdog failed", MemoryError)
 

@@ -4,6 +4,7 @@ Whatever is wrong is an `ApplicationError`. The first line of its message says w
 where the application's own code failed, the traceback of that code stands below it.
 """
 
+import contextlib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -12,6 +13,7 @@ import re
 import stat
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Final
@@ -55,12 +57,8 @@ def load_application(name: str) -> Any:
     if call:
         if not callable(value):
             raise _cannot(name, f"{call[1]} is {_kind(value)}, which cannot be called; leave out the ()")
-        try:
+        with _blaming_its_code(name):
             value = value()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            raise _code_failed(name, error) from None
     if not callable(value):
         what = "it is"
         if call:
@@ -74,18 +72,16 @@ def _import_module(name: str, source: str) -> ModuleType:
         raise _cannot(name, f"{source!r} is not the name of a module; write it as in package.module")
     folder = _current_folder(name)
     _put_on_path(folder)
-    try:
-        return importlib.import_module(source)
-    except ModuleNotFoundError as error:
-        if _own_code(error) is None:  # nothing ran: it is the import asked for that found no module
+    with _blaming_its_code(name):
+        try:
+            return importlib.import_module(source)
+        except ModuleNotFoundError as error:
+            if _own_code(error) is not None:
+                raise
+            # Nothing ran: it is the import asked for that found no module.
             place = f"in {folder} nor among the installed ones"
             hint = "; an attribute stands after a colon, as in module:app" if "." in source else ""
             raise _cannot(name, f"there is no module {error.name!r} {place}{hint}") from None
-        raise _code_failed(name, error) from None
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise _code_failed(name, error) from None
 
 
 def _import_file(name: str, path: Path) -> ModuleType:
@@ -104,17 +100,13 @@ def _import_file(name: str, path: Path) -> ModuleType:
     module_name, folder = _place_in_packages(path)
     # A file may bear the name of a module of the standard library, and must not be imported in its place.
     _put_on_path(str(folder), last=module_name in sys.stdlib_module_names)
-    try:
+    with _blaming_its_code(name):
         if folder == path.parent:
             return _execute(path, module_name)
         # This runs the code of its packages only: whatever bears its name is not run in its place.
         found = importlib.util.find_spec(module_name)
         if found is not None and os.path.realpath(found.origin or "") == str(path):
             return importlib.import_module(module_name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise _code_failed(name, error) from None
     package = module_name.partition(".")[0]
     other = getattr(sys.modules.get(package), "__file__", None) or "another module"
     raise _cannot(
@@ -190,12 +182,8 @@ def _find(name: str, source: str, module: ModuleType, attribute: str) -> Any:
 
 def _get(name: str, owner: Any, attribute: str) -> Any:
     """Return an attribute or `_MISSING`; finding it may run code, such as a module's `__getattr__`."""
-    try:
+    with _blaming_its_code(name):
         return getattr(owner, attribute, _MISSING)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise _code_failed(name, error) from None
 
 
 def _candidates(owner: Any) -> str:
@@ -232,10 +220,23 @@ def _cannot(name: str, reason: str) -> ApplicationError:
     return ApplicationError(f"cannot load {name!r}: {reason}")
 
 
+@contextlib.contextmanager
+def _blaming_its_code(name: str) -> Iterator[None]:
+    """Describe whatever the application's own code raises, but Ctrl-C."""
+    try:
+        yield
+    except (ApplicationError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise _code_failed(name, error) from None
+
+
 def _code_failed(name: str, error: BaseException) -> ApplicationError:
     """Describe an exception that the application's own code raised, with its traceback."""
-    said = _said(error)
-    what = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    from wsgix.conform.words import said  # only a failure needs the referee's
+
+    words = said(error)
+    what = f"{type(error).__name__}: {words}" if words else type(error).__name__
     if isinstance(error, ModuleNotFoundError) and error.name:
         reason = (
             f"its code imports {error.name!r}, which is neither beside it nor installed for {sys.executable}"
@@ -248,13 +249,6 @@ def _code_failed(name: str, error: BaseException) -> ApplicationError:
         reason = f"its code failed: {what}"
     lines = "".join(traceback.format_exception(type(error), error, _own_code(error))).rstrip()
     return _cannot(name, f"{' '.join(reason.split())}\n{lines}")
-
-
-def _said(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # its class is the application's code, too
-        return ""
 
 
 def _own_code(error: BaseException) -> TracebackType | None:

@@ -102,9 +102,7 @@ class Outgoing:
             was_clear = True
             self._keep(memoryview(data)[sent:])
         else:
-            with self._stalled:
-                was_clear = not self.outbox
-                self._keep(data)
+            was_clear = self._queue(data)
         self._push(is_last, was_clear)
 
     def hold(self, data: bytes) -> None:
@@ -154,13 +152,15 @@ class Outgoing:
 
     def push(self, is_last: bool = False) -> None:
         """Send what the socket takes of what is kept or gathered; wait and raise as `send` does."""
-        was_clear = False
-        if self._gathered and self._stalled is not None:
-            with self._stalled:
-                # Looked at under the lock: what the leader is sending, it may have sent a moment later.
-                was_clear = not self.outbox
-                self._keep()
-        self._push(is_last, was_clear)
+        self._push(is_last, self._queue() if self._gathered else False)
+
+    def _queue(self, *pieces: bytes) -> bool:
+        """Keep what was gathered, and *pieces*, behind what is kept; tell whether nothing was."""
+        # Looked at under the lock: what the leader is sending, it may have sent a moment later.
+        with self._stalled or _NO_LOCK:
+            was_clear = not self.outbox
+            self._keep(*pieces)
+        return was_clear
 
     def _push(self, is_last: bool, was_clear: bool) -> None:
         """Push, and have the loop go on with what stays; unless *was_clear*, it is at it already."""

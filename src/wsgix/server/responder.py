@@ -156,12 +156,8 @@ class Responder(Exchange):
         for block in blocks:
             if block or type(block) is not bytes:
                 head: FinalHead | None = self.headers
-                if (
-                    head is not None
-                    and type(block) is bytes
-                    and head.length == len(block)
-                    and self._send_whole(head, block)
-                ):
+                is_declared = head is not None and type(block) is bytes and head.length == len(block)
+                if is_declared and self._send_whole(block):
                     self.bytes_sent = self.content_sent
                     self._is_usual = False  # one more block would be too much
                     continue
@@ -215,28 +211,27 @@ class Responder(Exchange):
         try:
             self._connection.push(is_last)
         except OSError as error:
-            gone = ConnectionAbortedError(*error.args)
-            self._lose_client(gone)
-            raise gone from None
+            raise self._gone(error) from None
+
+    def _gone(self, error: OSError) -> ConnectionAbortedError:
+        """Note that the client is out of reach, whatever the system calls it; return what to raise for it."""
+        gone = ConnectionAbortedError(*error.args)
+        self._lose_client(gone)
+        return gone
 
     def finish_response(self) -> None:
         """Transmit what the application returned: in one step what most return, a list of one block."""
         result = self.result
-        head: FinalHead | None = self.headers
-        if (
-            head is None
-            or type(result) is not list
-            or len(result) != 1
-            or not self._send_whole(head, result[0])
-        ):
+        if type(result) is list and len(result) == 1 and self._send_whole(result[0]):
+            self._finished = True
+            self.status = None  # from here on write() is refused: the connection is no longer ours
+        else:
             super().finish_response()
-            return
-        self._finished = True
-        self.status = None  # from here on write() is refused: the connection is no longer ours
 
-    def _send_whole(self, head: FinalHead, block: bytes) -> bool:
-        """Send *head* and *block*, all the content there is, at once; False if anything is unusual."""
-        if not self._is_usual:
+    def _send_whole(self, block: bytes) -> bool:
+        """Send the head and *block*, all the content there is, at once; False if anything is unusual."""
+        head: FinalHead | None = self.headers
+        if head is None or not self._is_usual:
             return False
         size = len(block) if type(block) is bytes else -1
         connection = self._connection
@@ -260,9 +255,7 @@ class Responder(Exchange):
         try:
             connection.send(whole + block, True)
         except OSError as error:
-            gone = ConnectionAbortedError(*error.args)
-            self._lose_client(gone)
-            raise gone from None
+            raise self._gone(error) from None
         return True
 
     def send_headers(self) -> None:
