@@ -145,6 +145,15 @@ def test_a_character_that_standard_output_lacks_becomes_its_escape(monkeypatch):
     assert raw.getvalue() == b"\\xe4\n"
 
 
+@pytest.mark.parametrize("form", [form.option for form in FORMS])
+def test_a_form_is_in_utf_8_wherever_it_goes(parser, monkeypatch, tmp_path, form):
+    path, raw = tmp_path / "report", io.BytesIO()
+    write_outputs(REPORTS, parser.parse_args([f"--{form}", str(path), "--quiet"]))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="latin-1"))
+    write_outputs(REPORTS, parser.parse_args([f"--{form}", "-"]))
+    assert raw.getvalue() == path.read_bytes()
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
 def test_a_full_disk_behind_standard_output_is_one_line(monkeypatch):
     with open("/dev/full", "w", encoding="utf-8") as full:

@@ -93,7 +93,7 @@ def write_outputs(reports: Sequence[Report], options: argparse.Namespace) -> Non
         text = form.render(reports, weight)
         if destination == STANDARD_OUTPUT:
             taken = True
-            put(text)
+            put(text, encoding="utf-8")
         else:
             _write(destination, text)
     if not (taken or options.quiet):
@@ -108,8 +108,11 @@ def _folder() -> str:
         return os.sep
 
 
-def put(text: str) -> None:
+def put(text: str, encoding: str | None = None) -> None:
     """Write *text* to standard output, now. Nobody need be there to read it: `wsgix rules | head` is fine.
+
+    Args:
+        encoding: what *text* says that it is in, or what its readers expect; None for the terminal's.
 
     Raises:
         CommandFailure: standard output cannot be written for another reason; exit status 2.
@@ -117,7 +120,7 @@ def put(text: str) -> None:
     try:
         if hasattr(sys.stdout, "reconfigure"):
             # A terminal that lacks a character gets its escape rather than no report.
-            sys.stdout.reconfigure(errors="backslashreplace")
+            sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
