@@ -1,7 +1,12 @@
-"""The application that the faults befall. It tells what happened to it: /counts. SIGURG opens its gate."""
+"""The application that the faults befall. It tells what happened to it: /counts. SIGURG opens its gate.
+
+With MOST_DESCRIPTORS in the environment it begins where no more are to be had, as behind `ulimit -n`.
+"""
 
 import hashlib
 import json
+import os
+import resource
 import signal
 import threading
 import time
@@ -13,6 +18,8 @@ GATE = threading.Event()
 COUNTS: Counter[str] = Counter()
 """What happened so far; keys are paths, and what the handlers below add."""
 
+if most := int(os.environ.get("MOST_DESCRIPTORS", "0")):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 signal.signal(signal.SIGURG, lambda _number, _frame: GATE.set())
 
 

@@ -141,6 +141,19 @@ def test_f22_a_server_without_descriptors_waits_without_work_and_recovers(serve,
         assert site.end().count("\n") < 10
 
 
+def test_f22_a_flood_leaves_descriptors_to_the_application(serve, eventually):
+    with serve(MOST_DESCRIPTORS="64", WSGIX_REQUEST_MEMORY="0") as site:
+        client = site.dial()
+        client.send(b"POST /digest HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n")
+        silent = [site.dial() for _ in range(150)]
+        eventually(lambda: "cannot accept connections" in site.log)
+        client.send(b"a" * 400_000)  # it takes a file
+        assert client.response().content.startswith(b"400000 ")
+        for each in silent:
+            each.close()
+        site.check_victims()
+
+
 def test_f22_idle_clients_are_parted_with_when_descriptors_are_short(serve):
     with serve() as site:
         resource.prlimit(site.server.process.pid, resource.RLIMIT_NOFILE, (64, 64))

@@ -237,7 +237,8 @@ SETTINGS: Final = (
         Section.LIMITS,
         Kind.COUNT,
         "20000",
-        "the most connections that are open at once; further ones wait in the backlog",
+        "the most connections that are open at once; fewer where the limit of open files is lower, an eighth "
+        "of which is left to the application; further ones wait in the backlog",
         least="1",
         most="1000000",
     ),

@@ -7,6 +7,8 @@ the lead.
 import contextlib
 import errno
 import logging
+import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,9 +42,24 @@ _SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 _SHUT_DOWN: Final = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSOCK})
 """The socket listens no more: whoever shares it has shut it down, or something here has closed it."""
 
+_MOST_RESERVED: Final = 256
+"""An eighth of the descriptors that the process may have is the application's, but no more than this."""
+
 _CANNOT_ACCEPT: Final = "cannot accept connections"
 
 _log: Final = logging.getLogger("wsgix.error")
+
+
+def _last_descriptor() -> int:
+    """Return the last descriptor that is for connections; the system gives the lowest number that is free."""
+    try:
+        import resource
+    except ImportError:  # there is no such limit
+        return sys.maxsize
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return limit - 1 - min(limit // 8, _MOST_RESERVED)
 
 
 class Arrivals(Departures):
@@ -64,6 +81,7 @@ class Arrivals(Departures):
         self._introduced: set[Connection] = set()
         self._accepting = True
         self._resume_accepting = 0.0
+        self._last_descriptor = _last_descriptor()
         for fd in self._listeners:
             self._poller.register(fd, READ)
 
@@ -93,6 +111,9 @@ class Arrivals(Departures):
                 self._expect_request(connection)
             else:
                 self._open(connection, client)
+            if connection.fd >= self._last_descriptor:
+                self._pause(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+                return
             if len(self._connections) >= self._settings.limit_connections:
                 self._listen(False)
                 self._resume_accepting = self._now
