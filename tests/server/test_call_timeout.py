@@ -117,6 +117,19 @@ def test_a_thread_that_comes_back_at_once_is_counted_out_once(serve, monkeypatch
     assert (members._running, members._written_off) == (0, set())
 
 
+def test_a_leader_that_nobody_can_replace_is_not_counted_out(serve, stuck, monkeypatch, eventually):
+    site = serve(stuck, request_timeout=SHORT)
+    members = site.loop.scheduler
+    assert site.get("/").content == b"fast"
+    monkeypatch.setattr(members, "_start", lambda _member: False)
+    client = site.dial()
+    client.send(b"GET /asleep HTTP/1.1\r\nHost: t\r\n\r\n")
+    assert client.response().status == "504"
+    stuck.release.set()
+    assert site.get("/").content == b"fast"
+    assert (members._running, members._written_off) == (0, set())
+
+
 def test_nothing_interrupts_a_thread_while_it_is_counted_out_and_in():
     counted = scheduler.Scheduler(SimpleNamespace(), 2, timeout=3600)
     calls, lock = counted.call_timeout, counted._lock

@@ -213,7 +213,11 @@ class Scheduler:
 
     def write_off(self, ident: int) -> None:
         """No longer count a thread that is stuck inside the application; on the thread that watches."""
+        if self._leader.ident == ident:
+            self._take_lead()
         with self._lock:
+            if self._leader.ident == ident:
+                return  # no other thread can lead, and the one that does is not counted
             self._written_off.add(ident)
             self._running -= 1
             waiting = self._waiting.popleft() if self._waiting else None
