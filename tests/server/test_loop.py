@@ -1518,6 +1518,22 @@ def test_a_listener_that_somebody_shuts_down_is_given_up_and_the_others_serve_on
         thread.join()
 
 
+def test_a_stop_for_want_of_listeners_is_not_hurried_by_the_first_that_is_asked_for(
+    serve, echo, faults, eventually
+):
+    fault = faults("accept", 3, errno.EINVAL)  # the second finds nobody
+    site = serve(echo)
+    client = site.dial()
+    client.send(get("/begun")[:10])
+    eventually(lambda: [c.begun for c in [*site.loop._connections.values()]] == [True])
+    site.dial()
+    eventually(lambda: fault.struck and site.loop._is_winding_down)
+    site.server._worker.stop()
+    assert site.loop._stop_deadline > 0
+    client.send(get("/begun")[10:])
+    assert client.response().content == b"GET /begun "
+
+
 def test_a_listener_that_is_lost_while_the_server_stops_hurries_nobody(serve, echo, faults, eventually):
     fault = faults("accept", 3, errno.EINVAL)  # the second finds nobody
     site = serve(echo)
@@ -1757,6 +1773,22 @@ def test_a_stop_waits_for_a_request_that_has_begun_to_arrive(serve, echo, eventu
     response = client.response()
     assert response.content == b"POST / body"[:-1] + b"y"
     assert client.ended
+
+
+def test_a_stop_does_not_wait_for_a_client_that_keeps_its_connection_behind_content(
+    serve, echo, eventually, monkeypatch
+):
+    monkeypatch.setattr(departures, "LINGER_SECONDS", 3600.0)
+    site = serve(echo)
+    client = site.dial()
+    client.send(post("/", b"body")[:-1])
+    eventually(lambda: module.BODY in phases(site))
+    site.server._worker.stop()
+    eventually(lambda: site.loop._is_winding_down)
+    client.send(b"y")
+    assert client.response().content == b"POST / body"
+    site.server._thread.join(20)
+    assert not site.server._thread.is_alive()
 
 
 class BlindPoller:

@@ -9,7 +9,7 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.core.exchange import Environ
@@ -66,7 +66,6 @@ class Arrivals(Departures):
     """Listeners, and what happens to connections up to their first request."""
 
     _common: Common
-    stop: Callable[[], None]
 
     def __init__(
         self,
@@ -223,8 +222,8 @@ class Arrivals(Departures):
             with contextlib.suppress(OSError):
                 self._poller.unregister(fd)
         listener.close()
-        if not self._listeners and not self._stopping:
-            self.stop()
+        if not self._listeners:
+            self._stopping = True
 
     def _go_on_accepting(self) -> None:
         """Accept again after a pause, if it is over and there is room."""

@@ -58,6 +58,7 @@ class Connection(Outgoing):
         served: how many requests were answered, and the connection kept.
         begun: whether the deadline is that of a head which has begun to arrive.
         unfinished: whether the client may still be sending a request that nobody will read.
+        may_trail: whether an empty line may have come behind content, from those who send one.
         streamed: the content of the request at hand, if the application reads it while it arrives.
         is_answering: whether the head of the response has left.
         skipped: bytes read of content that the application left, in the phase SKIP.
@@ -78,6 +79,7 @@ class Connection(Outgoing):
         "interest",
         "is_answering",
         "lent",
+        "may_trail",
         "outcome",
         "phase",
         "reader",
@@ -98,7 +100,7 @@ class Connection(Outgoing):
         self.outcome: Outcome = KEEP
         self.deadline = 0.0
         self.closing = common.settings.limit_requests_per_connection == 1
-        self.begun = self.unfinished = False
+        self.begun = self.unfinished = self.may_trail = False
         self.served = self.interest = self._start = 0
         self.template = {**template, "wsgi.early_hints": self._early_hints}
         # TCP gives (host, port, ...), a Unix socket a path, mostly empty. A socket for both versions of IP
@@ -313,9 +315,8 @@ class Connection(Outgoing):
         self._body = RequestBody(reader.framing, common.limits, common.settings.request_buffer, common.memory)
         self.phase = BODY
         self.since = 0.0
-        # "older HTTP/1.0 user agent implementations might send an extra CRLF after a POST request" (RFC 9112,
-        # 2.2). Nothing but content is received here: closing over what else has come would reset the client.
-        self.unfinished = True
+        # Nothing but content is received here: closing over what else has come would reset the client.
+        self.may_trail = True
         if awaits_continue:
             self.send(CONTINUE, True)  # the leader must not wait
         return self._collect(self._body)

@@ -141,9 +141,11 @@ class Departures:
             self._close(connection)
 
     def _may_send_more(self, connection: Connection) -> bool:
-        """Tell whether the client, when it sent its request, could not know that no other may follow."""
+        """Tell whether more than its request may come from the client, who could not know better."""
         # Once the server is to stop, nobody is waited for who has not sent another already.
-        return connection.reader.wish is KEEP and (not self._stopping or connection.has_unread)
+        if self._stopping:
+            return connection.has_unread
+        return connection.reader.wish is KEEP or connection.may_trail
 
     def _flushed(self, connection: Connection) -> bool:
         """Send what is left of the response; if some stays, wait for the client to take it."""

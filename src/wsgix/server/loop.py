@@ -86,6 +86,7 @@ class Loop(Arrivals):
         # epoll takes registrations while another thread waits; a selector does not.
         self._is_shared = not isinstance(self._poller, SelectorPoller)
         self._next_sweep = 0.0
+        self._is_told_to_stop = False
         self._stop_deadline = math.inf
         self._is_winding_down = False
         self._is_over = False
@@ -471,9 +472,9 @@ class Loop(Arrivals):
 
         On any thread, also in a signal handler.
         """
-        if self._stopping:
+        if self._is_told_to_stop:
             self._stop_deadline = 0.0
-        self._stopping = True
+        self._is_told_to_stop = self._stopping = True
         self._waker.wake()
 
     # In a child that the application has forked
