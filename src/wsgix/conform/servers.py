@@ -368,6 +368,10 @@ class Launched:
         # Whatever of the group is left: a worker that outlived its parent too.
         self._signal_group(process.pid, signal.SIGKILL)
         process.wait()
+        # That is the parent's end; its children are not ours to wait for, and take a moment to die.
+        end = time.monotonic() + _STOP
+        while self._accepts() and time.monotonic() < end:
+            time.sleep(_POLL)
 
     @staticmethod
     def _signal_group(group: int, number: signal.Signals) -> None:
