@@ -352,6 +352,29 @@ def test_writing_past_the_length_raises_in_the_application(serve, eventually):
     assert "gave more" in raised[0]
 
 
+@pytest.mark.parametrize("written", [b"ef", b"efgh"])
+def test_what_an_iterator_writes_counts_with_the_blocks_that_wait(written, serve, eventually):
+    expected = b"abcdefgh"
+    is_over = []
+
+    def application(environ, start_response):
+        write = start_response("200 OK", length(len(expected)))
+        yield b"ab"
+        yield b"cd"
+        write(written)
+        yield b"gh"
+        is_over.append(True)
+
+    client = serve(application).dial()
+    client.send(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+    assert client.response().content == expected
+    if len(written) == 2:
+        eventually(lambda: is_over)
+        assert client.get().content == expected
+    else:
+        assert client.ended
+
+
 @pytest.mark.parametrize(
     "result", ["abc", b"abc", [None], ["abc"], [bytearray(b"abc")], [memoryview(b"abc")], None, 3]
 )

@@ -183,15 +183,21 @@ class Responder(Exchange):
         gathered = connection.gather(self._framing is _CHUNKED)
         put = gathered.append
         size = 0
-        most = TOGETHER if self.remaining is None else min(TOGETHER, self.remaining)
+        # Where a length is declared each block is counted at once: before the next one the application may
+        # call write(), which must know what is left.
+        most = TOGETHER if self.remaining is None else 0
         try:
             for block in blocks:
                 if type(block) is not bytes:
                     break
                 size += len(block)
                 if size > most:
-                    size -= len(block)
-                    break
+                    left = self.remaining
+                    if left is None or len(block) > left or size > TOGETHER:
+                        size -= len(block)
+                        break
+                    self.remaining = left - len(block)
+                    self.bytes_sent += len(block)
                 put(block)
                 # Whoever takes the lead away looks at what is gathered afterwards: one of the two sends it.
                 if not connection.is_inline:
@@ -200,9 +206,8 @@ class Responder(Exchange):
             else:
                 return
         finally:
-            self.bytes_sent += size
-            if self.remaining is not None:
-                self.remaining -= size
+            if self.remaining is None:
+                self.bytes_sent += size
         # It is large, or too much, or no block at all.
         self.write(block)
 
