@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from wsgix.server import call_timeout, scheduler
+from wsgix.server import call_timeout, scheduler, streaming
 from wsgix.server.call_timeout import RequestTimeout
 
 SHORT = 0.5
@@ -115,6 +115,38 @@ def test_a_thread_that_comes_back_at_once_is_counted_out_once(serve, monkeypatch
     eventually(lambda: is_back() and members._running <= 0)
     serve.stop()
     assert (members._running, members._written_off) == (0, set())
+
+
+def test_a_thread_that_is_counted_out_gives_no_turn_up_when_it_waits_for_its_client(
+    serve, monkeypatch, eventually
+):
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def wait_readable(*_):
+        waits.set()
+        return goes_on.wait(20)
+
+    monkeypatch.setattr(streaming, "wait_readable", wait_readable)
+
+    def application(environ, start_response):
+        try:
+            while True:
+                goes_on.is_set()
+        except RequestTimeout:
+            environ["wsgi.input"].read()
+        return []
+
+    site = serve(application, request_timeout=0.01, threads=2, stream_requests=True)
+    members = site.loop.scheduler
+    client = site.dial()
+    client.send(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n")
+    assert client.response().status == "504"
+    assert waits.wait(20)
+    assert (members._running, len(members._away)) == (0, 0)
+    client.send(b"ok")
+    goes_on.set()
+    eventually(lambda: not members._written_off)
+    assert members._running == 0
 
 
 def test_a_leader_that_nobody_can_replace_is_not_counted_out(serve, stuck, monkeypatch, eventually):

@@ -251,13 +251,16 @@ class Scheduler:
                     self._running += 1
 
     def _step_aside(self, connection: Connection) -> bool:
-        if self._leader.ident == threading.get_ident():
+        ident = threading.get_ident()
+        if self._leader.ident == ident:
             self._take_lead()
         if self._threads == 1:
             return False
         with self._lock:
-            if self._leader.ident == threading.get_ident():
+            if self._leader.ident == ident:
                 return False  # no other thread can lead
+            if ident in self._written_off:
+                return False  # others have its turn already
             if len(self._away) >= _MOST_AWAY:
                 longest = next(iter(self._away))
                 del self._away[longest]
