@@ -137,6 +137,7 @@ def test_the_client_is_told_to_continue_only_if_it_waits(pair):
     with pytest.raises(BlockingIOError):
         client.recv(100)
     client.send(b"hello")
+    connection.phase = Phase.BUSY
     assert connection.environ["wsgi.input"].read(5) == b"hello"
     assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
     connection.end_request()

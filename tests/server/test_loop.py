@@ -18,6 +18,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.server.conftest import Client, Leaving
+from wsgix.core.streams import IncompleteBody
 from wsgix.server import arrivals, departures, outgoing, poller, scheduler, streaming
 from wsgix.server import loop as module
 from wsgix.server.connection import Connection
@@ -541,6 +542,45 @@ def test_streamed_content_that_nobody_reads_and_comes_slowly_does_not_reset_the_
     assert client.response().content == b"answer"
     client.half_close()
     assert client.ended
+
+
+def test_a_thread_that_reads_on_when_the_response_is_over_takes_nothing_of_the_next_request(
+    serve, echo, monkeypatch, eventually
+):
+    waits, goes_on = threading.Event(), threading.Event()
+    failures = []
+
+    def wait_readable(*_):
+        waits.set()
+        return goes_on.wait(20)
+
+    monkeypatch.setattr(streaming, "wait_readable", wait_readable)
+
+    def read(content):
+        for _ in range(2):
+            try:
+                content.read()
+            except IncompleteBody as error:
+                failures.append(str(error))
+
+    def application(environ, start_response):
+        if environ["REQUEST_METHOD"] == "GET":
+            return echo(environ, start_response)
+        threading.Thread(target=read, args=(environ["wsgi.input"],), daemon=True).start()
+        assert waits.wait(20)
+        start_response("200 OK", [("Content-Length", "4")])
+        return [b"over"]
+
+    site = serve(application, stream_requests=True)
+    client = site.dial()
+    client.send(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\n01234")
+    assert client.response().content == b"over"
+    client.send(b"56789")
+    eventually(lambda: phases(site) == [module.HEAD])
+    goes_on.set()
+    eventually(lambda: len(failures) == 2)
+    assert "the response was over" in failures[0]
+    assert client.get("/next").content == b"GET /next "
 
 
 @pytest.mark.parametrize(

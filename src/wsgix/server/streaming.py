@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from wsgix.core.framing import CHUNKED
 from wsgix.core.streams import IncompleteBody, RefusedBody
 from wsgix.facts.refusals import BODY_TIMEOUT, Refusal
+from wsgix.server.phase import BUSY
 from wsgix.server.poller import wait_readable
 from wsgix.server.settings import Settings
 from wsgix.wire.http1 import COMPLETE, Step
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 
 RECEIVE_SIZE: Final = 65536
 
+_OVER: Final = "the response was over before all of the request was read"
+
 
 class StreamedBody(io.RawIOBase):
     """The content of one request as a raw stream over its connection.
 
-    Reading raises `IncompleteBody` if the client stops before the end, and `RefusedBody` if what it sends is
-    malformed, too large or too slow.
+    Reading raises `IncompleteBody` if the client stops before the end, or the response is over, and
+    `RefusedBody` if what it sends is malformed, too large or too slow.
 
     Attributes:
         is_complete: whether all content has arrived, read or not.
@@ -49,6 +52,7 @@ class StreamedBody(io.RawIOBase):
         self._pieces: deque[bytes] = deque()
         self._received = 0
         self._waited = 0.0
+        self._is_dropped = False
         self._settings = settings
         self.awaits_continue = awaits_continue
         self.is_complete = False
@@ -67,6 +71,8 @@ class StreamedBody(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         while not self._pieces and not self.is_complete:
             self._receive()
+        if self._is_dropped:
+            raise IncompleteBody(_OVER)
         if not self._pieces:
             return 0
         piece = self._pieces.popleft()
@@ -83,12 +89,14 @@ class StreamedBody(io.RawIOBase):
         return step
 
     def drop(self) -> None:
-        """Forget content that nobody will read."""
+        """Forget content that nobody is to read any more."""
+        self._is_dropped = True
         self._pieces.clear()
 
     def _receive(self) -> None:
         """Wait for more content and take it."""
         connection = self._connection
+        self._check_turn()
         if self.awaits_continue:
             self.awaits_continue = False
             # Within a response it would be taken for content. The head of the response tells the client not
@@ -107,6 +115,16 @@ class StreamedBody(io.RawIOBase):
         if isinstance(step, Refusal):
             raise RefusedBody(step)
 
+    def _check_turn(self) -> None:
+        """See that the application is still at it: what a thread that it has left behind took is the loop's.
+
+        Raises:
+            IncompleteBody: it is not; what comes now may be the next request.
+        """
+        connection = self._connection
+        if connection.phase is not BUSY or connection.streamed is not self:
+            raise IncompleteBody(_OVER)
+
     def _wait(self) -> bytes:
         settings = self._settings
         earned = settings.body_timeout + self._received / settings.body_rate
@@ -117,6 +135,7 @@ class StreamedBody(io.RawIOBase):
             if not wait_readable(self._connection.fd, earned - self._waited):
                 raise RefusedBody(BODY_TIMEOUT)
             self._waited += time.monotonic() - begin
+            self._check_turn()
             try:
                 data = self._connection.socket.recv(RECEIVE_SIZE)
             except BlockingIOError:
