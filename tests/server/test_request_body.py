@@ -3,11 +3,13 @@
 import errno
 import os
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 
 from wsgix.core.framing import CHUNKED
 from wsgix.facts.refusals import BODY_TOO_LARGE, Refusal
+from wsgix.server import request_body as module
 from wsgix.server.request_body import Memory, RequestBody
 from wsgix.wire.http1 import COMPLETE, NEED_MORE
 from wsgix.wire.limits import DEFAULT_LIMITS
@@ -153,6 +155,23 @@ def test_without_memory_to_share_large_content_goes_to_a_file(files):
     assert RequestBody(REQUEST_BUFFER + 1, DEFAULT_LIMITS, REQUEST_BUFFER, memory).room is None
     second.close()
     assert memory.free == 8 * REQUEST_BUFFER
+
+
+@pytest.mark.parametrize("buffer", [0, REQUEST_BUFFER], ids=["shared", "own"])
+def test_content_that_the_process_has_no_memory_for_goes_to_a_file(files, monkeypatch, buffer):
+    def fail(*_):
+        raise MemoryError
+
+    memory = Memory(1 << 23)
+    content = b"x" * (1 << 16)
+    with monkeypatch.context() as context:
+        context.setattr(module, "io", SimpleNamespace(BytesIO=fail))
+        body = RequestBody(len(content), DEFAULT_LIMITS, buffer, memory)
+    assert memory.free == 1 << 23
+    assert body.feed(content, 0) is COMPLETE
+    assert body.open().read() == content
+    body.close()
+    assert len(files) == (0 if buffer else 1)
 
 
 def test_bytes_may_be_received_into_the_place_where_they_are_read():

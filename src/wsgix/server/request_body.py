@@ -59,11 +59,15 @@ class RequestBody:
         self._stream: io.BytesIO | None = None
         if framing == CHUNKED:
             self._decoder = ChunkedBody(limits)
-        elif framing <= buffer or self._take_memory(framing):
-            # Bytes that arrive are put where the application will read them.
-            self._stream = io.BytesIO(bytes(framing))
-            self._room = framing
         else:
+            if framing <= buffer or self._take_memory(framing):
+                # Bytes that arrive are put where the application will read them.
+                try:
+                    self._stream = io.BytesIO(bytes(framing))
+                    self._room = framing
+                    return
+                except MemoryError:  # the process may not have so much: a file takes less at a time
+                    self._give_memory()
             self._decoder = LengthBody(framing)
 
     @property
