@@ -79,6 +79,10 @@ def phases(site):
     return [connection.phase for connection in [*site.loop._connections.values()]]
 
 
+def own_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "wsgix"]
+
+
 def receive_all(connected):
     while connected.recv(1 << 20):
         pass
@@ -2002,6 +2006,69 @@ def test_a_stop_does_not_wait_for_ever(serve, clock, echo, eventually):
     assert idle.ended
     clock.advance(SETTINGS.graceful_timeout + 1)
     assert client.ended
+
+
+def test_a_response_that_the_end_of_the_server_cuts_is_seen_to_be_cut(serve, eventually):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return iter([b"x" * (8 << 20)])
+
+    site = serve(application, response_buffer=16 << 20, graceful_timeout=0)
+    client = site.dial()
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    eventually(lambda: phases(site) == [module.FLUSH])
+    site.server.__exit__(None, None, None)
+    with pytest.raises(ConnectionResetError):
+        [*iter(lambda: client.socket.recv(1 << 20), b"")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_reset"),
+    [([], True), ([("Content-Length", "100")], False)],
+    ids=["until the end", "declared"],
+)
+def test_a_response_that_is_still_made_when_the_server_ends_is_seen_to_be_cut(
+    serve, fields, is_reset, eventually
+):
+    goes_on = threading.Event()
+
+    def application(environ, start_response):
+        start_response("200 OK", fields)
+        yield b"first half"
+        goes_on.wait(20)
+
+    site = serve(application, graceful_timeout=0)
+    client = site.dial()
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    client.until(b"first half")
+    site.server.__exit__(None, None, None)
+    if is_reset:  # though the application is still at it
+        with pytest.raises(ConnectionResetError):
+            client.socket.recv(1)
+    goes_on.set()
+    assert is_reset or client.ended
+    eventually(lambda: not own_threads())
+
+
+def test_a_response_that_begins_when_the_server_has_ended_is_seen_to_be_cut(serve, eventually):
+    calls, goes_on = [], threading.Event()
+
+    def application(environ, start_response):
+        calls.append(environ)
+        goes_on.wait(20)
+        start_response("200 OK", [])
+        yield b"first half"
+        raise ZeroDivisionError
+
+    site = serve(application, graceful_timeout=0)
+    client = site.dial()
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    eventually(lambda: calls)
+    site.server.__exit__(None, None, None)
+    goes_on.set()
+    with pytest.raises(ConnectionResetError):
+        [*iter(lambda: client.socket.recv(1 << 20), b"")]
+    eventually(lambda: not own_threads())
 
 
 @pytest.mark.parametrize("length", [[], [("Content-Length", "6400")]], ids=["chunked", "declared"])

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from wsgix.core.framing import CLOSE, HTTP_1_0, KEEP
 from wsgix.facts.refusals import Refusal
 from wsgix.server.connection import Connection
-from wsgix.server.outgoing import RESET
 from wsgix.server.phase import BUSY, FLUSH, HEAD, LINGER, READY, SKIP
 from wsgix.server.poller import READ, WRITE, make_poller
 from wsgix.server.responder import date_and_server
@@ -242,9 +241,8 @@ class Departures:
     def _abort(self, connection: Connection, version: str) -> None:
         """Close so that the client sees that the response is incomplete."""
         if version == HTTP_1_0:
-            # Its responses may end with the connection: only a reset differs from an end.
-            with contextlib.suppress(OSError):
-                connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            # Its responses may end with the connection.
+            connection.will_reset()
         self._close(connection)
 
     def _close(self, connection: Connection) -> None:

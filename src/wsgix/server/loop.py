@@ -395,8 +395,14 @@ class Loop(Arrivals):
                 self.turn_away(connection)
         with self._waiting_lock:
             for connection in [*self._connections.values()]:
-                if connection.phase is not BUSY:
+                if connection.phase is BUSY:
+                    # The process may end before the application does, and all that is open with it.
+                    if connection.is_until_close and not connection.is_given_up:
+                        connection.reset()
+                elif connection.has_all_left:
                     self._close(connection)
+                else:
+                    self._abort(connection, HTTP_1_0)
         if self._access_log is not None:
             self._access_log.flush()
         self.scheduler.stop()
@@ -428,7 +434,10 @@ class Loop(Arrivals):
         """Close what was handed over to a leader that there is no more; each by one thread."""
         with contextlib.suppress(IndexError):
             while True:
-                self._returned.popleft()[0].close()
+                connection, outcome = self._returned.popleft()
+                if connection.is_until_close and (outcome is ABORT or not connection.has_all_left):
+                    connection.will_reset()
+                connection.close()
 
     def _poll_again(self, connection: Connection) -> bool:
         """Poll *connection* for its next request, without the leader; False once the loop is to stop."""

@@ -44,6 +44,7 @@ class Outgoing:
         is_inline: whether the application runs on the leader, when it runs for it.
         is_taken: whether the application speaks to the client itself; then nothing is sent here any more.
         is_given_up: whether the request has timed out, though the application may still be at it.
+        is_until_close: whether the end of the connection is the end of the response's content, too.
         lost: what sending to the client failed with; from then on nothing more is sent.
     """
 
@@ -60,6 +61,7 @@ class Outgoing:
         "is_inline",
         "is_simple",
         "is_taken",
+        "is_until_close",
         "lost",
         "outbox",
         "socket",
@@ -71,7 +73,7 @@ class Outgoing:
         self._common = common
         self.is_simple = False  # it is not polled for yet
         self.is_inline = True
-        self.is_taken = self.is_given_up = False
+        self.is_taken = self.is_given_up = self.is_until_close = False
         self.outbox: bytearray | memoryview = _EMPTY
         self.file_left = 0
         self.lost: OSError | None = None
@@ -233,11 +235,21 @@ class Outgoing:
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
+    def will_reset(self) -> None:
+        """Have closing reset the connection: only that differs from an end."""
+        with contextlib.suppress(OSError):
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+    @property
+    def has_all_left(self) -> bool:
+        """Whether nothing of the response is kept."""
+        return not (self.outbox or self.file_left)
+
     def reset(self) -> None:
         """Let the client see the same where the end of the connection would mean the end of the content.
 
-        For the thread that watches, as others may use the descriptor meanwhile: it gets another socket below
-        it, which has ended already, so that no other connection can get its number.
+        On any thread, as others may use the descriptor meanwhile: it gets another socket below it, which has
+        ended already, so that no other connection can get its number.
         """
         try:
             ended, other = socket.socketpair()

@@ -297,6 +297,8 @@ class Responder(Exchange):
             self.remaining = 0
         elif framing is _CHUNKED:
             lines.append(TRANSFER_ENCODING_CHUNKED)
+        else:
+            connection.is_until_close = True
         if self.outcome is CLOSE:
             lines.append(CONNECTION_CLOSE)
         elif version == HTTP_1_0:
