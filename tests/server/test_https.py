@@ -12,6 +12,7 @@ import pytest
 
 from tests.server.authority import client_context, names_shown, write_authority, write_certificate
 from tests.server.conftest import Leaving
+from wsgix.server.certificates import Certificates
 
 
 def application(environ, start_response):
@@ -294,6 +295,29 @@ def test_a_request_without_tls_is_told_so(site):
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"\r\nConnection: close\r\n" in answer
     assert b"https" in answer.lower()
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), ssl.SSLError(1, "failed to allocate BIO")])
+def test_a_client_for_whose_tls_there_is_no_memory_is_not_served_without(site, monkeypatch, caplog, fault):
+    here = site()
+    faults = [fault]
+    real = Certificates.wrap
+
+    def wrap(self, *arguments):
+        if faults:
+            raise faults.pop()
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Certificates, "wrap", wrap)
+    with here.dial_raw() as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert not raw.recv(1)
+    with here.dial() as connected:
+        ask(connected, "/", "Connection: close")
+        assert rest(connected).endswith(b"hello")
+    (record,) = [record for record in caplog.records if record.levelname != "INFO"]
+    assert record.message == "cannot begin TLS, 1 are open: Cannot allocate memory"
 
 
 def test_a_required_client_certificate_is_asked_for_by_an_alert(site, tmp_path):

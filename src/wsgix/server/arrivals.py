@@ -135,7 +135,13 @@ class Arrivals(Departures):
             self._expect_request(connection)
         else:
             self._want(connection, READ)
-            connection.begin_tls(certificates)
+            try:
+                connection.begin_tls(certificates)
+            except (OSError, MemoryError):
+                # Of OpenSSL or Python. What is left open would be served without TLS.
+                self._warn("cannot begin TLS", OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
+                self._close(connection)
+                return
             connection.phase = HANDSHAKE
             connection.deadline = self._now + self._settings.handshake_timeout
 
