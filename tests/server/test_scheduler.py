@@ -183,6 +183,35 @@ def test_never_more_than_the_allowed_number_are_inside_and_all_are_served(serve,
     assert len(own_threads()) <= threads + 1
 
 
+def test_threads_that_come_back_from_their_clients_leave_no_more_than_allowed_inside(serve, eventually):
+    turns = threading.Semaphore(0)
+
+    def application(environ, start_response):
+        environ["wsgi.input"].read()
+        turns.acquire()
+        start_response("200 OK", [("Content-Length", "4")])
+        return [b"done"]
+
+    site = serve(application, threads=2, stream_requests=True)
+    members = site.loop.scheduler
+    slow, *others = [site.dial() for _ in range(7)]
+    slow.send(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n")
+    eventually(lambda: len(members._away) == 1)
+    for client in others:
+        send(client)
+    eventually(lambda: (members._running, len(members._waiting)) == (2, 4))
+    slow.send(b"ok")
+    eventually(lambda: members._running == 3)  # nobody waits twice
+    turns.release()
+    eventually(lambda: members._running == 2)
+    assert len(members._waiting) == 4
+    for _ in others:
+        turns.release()
+    for client in (slow, *others):
+        assert client.response().content == b"done"
+    eventually(lambda: members._running == 0)
+
+
 def test_with_one_thread_requests_are_accepted_and_served_in_order(serve, gate, eventually):
     site = serve(gate, threads=1)
     clients = []

@@ -203,7 +203,8 @@ class Scheduler:
                     self._written_off.discard(ident)
                     self._retired.add(ident)
                     return
-                if not self._waiting:
+                # With those who have waited for their clients and are back there may be too many.
+                if not self._waiting or self._running > self._threads:
                     self._running -= 1
                     return
                 connection = self._waiting.popleft()
@@ -220,9 +221,13 @@ class Scheduler:
                 return  # no other thread can lead, and the one that does is not counted
             self._written_off.add(ident)
             self._running -= 1
-            waiting = self._waiting.popleft() if self._waiting else None
+            waiting = self._next_waiting()
         if waiting is not None:
             self._room.try_again(waiting)
+
+    def _next_waiting(self) -> Connection | None:
+        """Take the next request that was kept back, if there is a turn for it; under the lock."""
+        return self._waiting.popleft() if self._waiting and self._running < self._threads else None
 
     def may_wait(self) -> bool:
         """Tell whether another thread may wait for a client without taking a turn."""
@@ -267,7 +272,7 @@ class Scheduler:
                 longest.cut_off()
             self._away[connection] = None
             self._running -= 1
-            waiting = self._waiting.popleft() if self._waiting else None
+            waiting = self._next_waiting()
         if waiting is not None:
             self._room.try_again(waiting)
         return True
