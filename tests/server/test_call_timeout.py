@@ -89,6 +89,17 @@ def test_a_thread_that_cannot_be_interrupted_is_no_longer_waited_for(serve, stuc
     assert site.get("/").content == b"fast"
 
 
+def test_requests_that_were_kept_back_are_all_served_once_a_thread_is_counted_out(serve, stuck, eventually):
+    site = serve(stuck, request_timeout=SHORT, threads=1)
+    client, *others = [site.dial() for _ in range(4)]
+    client.send(b"GET /asleep HTTP/1.1\r\nHost: t\r\n\r\n")
+    eventually(lambda: site.loop.scheduler._running == 1)
+    for other in others:
+        other.send(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+    for other in others:
+        assert other.response().content == b"fast"
+
+
 def test_a_thread_that_comes_back_at_once_is_counted_out_once(serve, monkeypatch, eventually):
     threads = []
 

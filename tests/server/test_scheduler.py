@@ -212,6 +212,34 @@ def test_threads_that_come_back_from_their_clients_leave_no_more_than_allowed_in
     eventually(lambda: members._running == 0)
 
 
+def test_requests_that_were_kept_back_are_all_served_while_clients_are_waited_for(serve, eventually):
+    goes_on = threading.Event()
+
+    def application(environ, start_response):
+        if environ["REQUEST_METHOD"] == "POST":
+            goes_on.wait(PATIENCE)
+            environ["wsgi.input"].read()
+        start_response("200 OK", [("Content-Length", "4")])
+        return [b"done"]
+
+    site = serve(application, threads=2, stream_requests=True)
+    members = site.loop.scheduler
+    slow = [site.dial() for _ in range(2)]
+    for client in slow:
+        client.send(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n")
+    eventually(lambda: members._running == 2)
+    others = [site.dial() for _ in range(5)]
+    for client in others:
+        send(client)
+    eventually(lambda: len(members._waiting) == 5)
+    goes_on.set()
+    for client in others:
+        assert client.response().content == b"done"
+    for client in slow:
+        client.send(b"ok")
+        assert client.response().content == b"done"
+
+
 def test_with_one_thread_requests_are_accepted_and_served_in_order(serve, gate, eventually):
     site = serve(gate, threads=1)
     clients = []

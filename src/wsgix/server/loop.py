@@ -66,6 +66,7 @@ class Loop(Arrivals):
     ) -> None:
         super().__init__(templates, settings, access_log)
         self.scheduler = Scheduler(self, settings.threads, settings.limit_waiting, settings.request_timeout)
+        self._kept_back = self.scheduler.kept_back
         self.respond = make_respond(application, access_log, self.scheduler.call_timeout)
         self._common = Common(
             settings,
@@ -122,7 +123,10 @@ class Loop(Arrivals):
         while True:
             self._attend()
             if not self._ready:
-                break
+                kept_back = self.scheduler.next_waiting() if self._kept_back else None
+                if kept_back is None:
+                    break
+                self._ready.append(kept_back)
             if not self._resume(self._ready.popleft(), member):
                 return False
         calls = self.scheduler.calls - calls

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -166,6 +166,23 @@ class Scheduler:
             self._room.turn_away(connection)
         return True
 
+    @property
+    def kept_back(self) -> Sequence[Connection]:
+        """The connections whose requests are kept back, now and later; any thread changes it."""
+        return self._waiting
+
+    def next_waiting(self) -> Connection | None:
+        """Return a connection whose request was kept back and has its turn; None if there is none.
+
+        For the leader, before it waits: a call that it was quick with has left no thread to go on with them.
+        """
+        with self._lock:
+            return self._next_waiting()
+
+    def _next_waiting(self) -> Connection | None:
+        """Do as `next_waiting`, under the lock."""
+        return self._waiting.popleft() if self._waiting and self._running < self._threads else None
+
     def drop_waiting(self) -> list[Connection]:
         """Return the connections whose requests are kept back, and forget them."""
         with self._lock:
@@ -224,10 +241,6 @@ class Scheduler:
             waiting = self._next_waiting()
         if waiting is not None:
             self._room.try_again(waiting)
-
-    def _next_waiting(self) -> Connection | None:
-        """Take the next request that was kept back, if there is a turn for it; under the lock."""
-        return self._waiting.popleft() if self._waiting and self._running < self._threads else None
 
     def may_wait(self) -> bool:
         """Tell whether another thread may wait for a client without taking a turn."""
