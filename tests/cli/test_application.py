@@ -304,6 +304,55 @@ def test_a_factory_that_returns_nothing_to_call(folder):
     )
 
 
+@pytest.mark.parametrize("name", ["function", "instance", "instance.method", "create()", "partial"])
+def test_an_application_for_asgi(folder, name):
+    folder.write(
+        "awaited.py",
+        """
+        import functools
+
+        async def function(scope, receive, send):
+            pass
+
+        class Application:
+            async def __call__(self, scope, receive, send):
+                pass
+
+            async def method(self, scope, receive, send):
+                pass
+
+        instance = Application()
+        create = Application
+        partial = functools.partial(function)
+        """,
+    )
+    assert refusal_of(f"awaited:{name}", folder) == (
+        "it is an ASGI application, whose calls are awaited; name one for WSGI"
+    )
+
+
+@pytest.mark.parametrize("source", ["def make():", "def make(config=None):", "def make(*, debug):"])
+def test_a_factory_that_is_not_called(folder, source):
+    folder.write("factory.py", f"{source}\n    return make\n\napp = make\n")
+    says = "it does not take environ and start_response, as a WSGI application does"
+    assert refusal_of("factory", folder) == f"{says}; if it returns one, write factory:make()"
+    assert refusal_of("factory.py:app", folder) == f"{says}; if it returns one, write factory.py:app()"
+
+
+def test_a_factory_of_factories(folder):
+    folder.write("factory.py", "def make():\n    return make\n")
+    assert refusal_of("factory:make()", folder) == (
+        "it does not take environ and start_response, as a WSGI application does"
+    )
+
+
+@pytest.mark.parametrize("parameters", ["*arguments", "environ, *more", "environ, start_response, hook=None"])
+def test_a_function_that_takes_two_arguments_however_they_are_written(folder, parameters):
+    folder.write("two.py", f"def app({parameters}):\n    raise AssertionError('not called')\n")
+    with serving("two", cwd=folder.path) as server:
+        assert server.url
+
+
 # The application's own code fails: the line first, the traceback of that code below
 
 

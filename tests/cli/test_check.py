@@ -238,7 +238,7 @@ def test_an_asgi_application_is_told_apart(check, folder, name):
 
     assert (status, out) == (2, "")
     assert err == (
-        f"wsgix: cannot judge 'asgi_to_check:{name}': it is an ASGI application, whose calls are awaited; "
+        f"wsgix: cannot load 'asgi_to_check:{name}': it is an ASGI application, whose calls are awaited; "
         "name one for WSGI\n"
     )
 

@@ -5,6 +5,7 @@ where the application's own code failed, the traceback of that code stands below
 """
 
 import contextlib
+import functools
 import importlib
 import importlib.machinery
 import importlib.util
@@ -15,7 +16,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import FunctionType, MethodType, ModuleType, TracebackType
 from typing import Any, Final
 
 from wsgix.cli.failure import CommandFailure
@@ -24,6 +25,9 @@ DEFAULT_NAMES: Final = ("app", "application")
 
 _MISSING: Final = object()
 _FACTORY_CALL: Final = re.compile(r"(.+?)\(\)")
+_VARARGS: Final = 0x04
+_COROUTINE: Final = 0x80
+"""Flags of code objects, as `inspect` has them; that is large, and served applications may do without it."""
 
 
 APPLICATION_FAULT: Final = 4
@@ -37,13 +41,32 @@ class ApplicationError(CommandFailure):
 
 
 def load_application(name: str) -> Any:
-    """Load the application *name*: `module:attribute`, `path/to/file.py:attribute` or `module:factory()`.
+    """Load the application *name* as `load_callable` does; refuse a function that cannot be one.
+
+    Raises:
+        ApplicationError: it cannot be loaded, or does not take two arguments, as a factory without its ().
+    """
+    value = load_callable(name)
+    if isinstance(value, FunctionType):
+        code = value.__code__
+        if code.co_argcount < 2 and not code.co_flags & _VARARGS:
+            given = name if os.path.splitdrive(name)[1].partition(":")[2] else f"{name}:{value.__name__}"
+            hint = "" if given.endswith("()") else f"; if it returns one, write {given}()"
+            raise _cannot(
+                name, f"it does not take environ and start_response, as a WSGI application does{hint}"
+            )
+    return value
+
+
+def load_callable(name: str) -> Any:
+    """Load what *name* names: `module:attribute`, `path/to/file.py:attribute` or `module:factory()`.
 
     Modules are looked for in the current directory first, those beside a file in the file's. Without an
     attribute, `app` and then `application` are tried. An attribute may have dots.
 
     Raises:
-        ApplicationError: there is no such module or attribute, its code fails, or it is not callable.
+        ApplicationError: there is no such module or attribute, its code fails, or it is not callable, or it
+            is an ASGI application.
     """
     drive, rest = os.path.splitdrive(name)
     source, _, attribute = rest.partition(":")
@@ -64,7 +87,18 @@ def load_application(name: str) -> Any:
         if call:
             what = f"{call[0]} returned" if value is None else f"{call[0]} returned an object"
         raise _cannot(name, f"{what} {_kind(value)}, but a WSGI application is a callable")
+    if _is_asynchronous(value):
+        raise _cannot(name, "it is an ASGI application, whose calls are awaited; name one for WSGI")
     return value
+
+
+def _is_asynchronous(value: object) -> bool:
+    while isinstance(value, functools.partial):
+        value = value.func
+    if isinstance(value, MethodType):
+        value = value.__func__
+    called = value if isinstance(value, FunctionType) else type(value).__call__
+    return isinstance(called, FunctionType) and bool(called.__code__.co_flags & _COROUTINE)
 
 
 def _import_module(name: str, source: str) -> ModuleType:

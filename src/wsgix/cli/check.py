@@ -8,14 +8,13 @@ its "not judged" also for an application that cannot be loaded.
 import argparse
 import contextlib
 import dataclasses
-import inspect
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from wsgix import __version__
-from wsgix.cli.application import DEFAULT_NAMES, ApplicationError, load_application
+from wsgix.cli.application import DEFAULT_NAMES, ApplicationError, load_callable
 from wsgix.cli.failure import CommandFailure
 from wsgix.cli.output import add_level_option, add_output_options, weight_of, write_outputs
 from wsgix.conform.drive import PROFILES, TIMEOUT, drive
@@ -89,8 +88,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         # What the application prints would stand within the report, which may be JSON.
         with contextlib.redirect_stdout(sys.stderr):
-            subject = load_application(options.application)
-            _refuse_asynchronous(subject, options.application)
+            subject = load_callable(options.application)
             report = judge(
                 subject,
                 name=options.application,
@@ -108,12 +106,6 @@ def run(options: argparse.Namespace) -> int:
     reports = [dataclasses.replace(report, tool=__version__)]
     write_outputs(reports, options)
     return exit_status(reports, weight_of(options))
-
-
-def _refuse_asynchronous(subject: Any, name: str) -> None:
-    if any(map(inspect.iscoroutinefunction, (subject, type(subject).__call__))):
-        reason = "it is an ASGI application, whose calls are awaited; name one for WSGI"
-        raise CommandFailure(f"cannot judge {name!r}: {reason}", NOT_JUDGED)
 
 
 def _progress(options: argparse.Namespace) -> tuple[Callable[[str], object], Callable[[], object]]:
