@@ -103,6 +103,8 @@ def test_a_number_of_threads_that_is_none(threads):
         ("127.0.0.1:65536", "the port '65536' is not a number from 0 to 65535"),
         ("127.0.0.1:-1", "the port '-1' is not a number from 0 to 65535"),
         ("::1:8000", "an IPv6 address needs brackets"),
+        ("http://127.0.0.1:8000", "it is a URL; leave out http://"),
+        ("https://localhost/", "it is a URL; leave out https://"),
         ("unix:", "the path of the Unix socket is missing"),
     ],
 )

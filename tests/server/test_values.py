@@ -60,7 +60,7 @@ NO_ADDRESSES = [
     ("::1:8000", "needs brackets"),
     ("[::1:8000", "needs brackets"),
     ("::1]:8000", "needs brackets"),
-    ("http://localhost:8000", "needs brackets"),
+    ("http://localhost:8000", "leave out http://"),
     ("[]:8000", "no IPv6 address"),
     ("[localhost]:8000", "no IPv6 address"),
     ("unix:", "path of the Unix socket is missing"),

@@ -111,6 +111,9 @@ def parse_address(value: object) -> Address:
         return _parse_path(text[len(UNIX_PREFIX) :])
     if text.startswith(FD_PREFIX):
         return _parse_descriptor(text[len(FD_PREFIX) :])
+    scheme, is_url, _ = text.partition("://")
+    if is_url:
+        raise ValueError(f"it is a URL; leave out {scheme}://")
     host, colon, port = text.rpartition(":")
     if not colon:
         raise ValueError("it has no port")
