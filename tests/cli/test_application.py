@@ -1,6 +1,7 @@
 """How `wsgix serve` finds the application, and what it says when it does not."""
 
 import contextlib
+import importlib.machinery
 import os
 import signal
 import subprocess
@@ -227,6 +228,16 @@ def test_a_file_that_may_not_be_reached(monkeypatch):
     assert str(caught.value) == (
         "cannot load '/private/app.py': /private/app.py cannot be reached: Permission denied"
     )
+
+
+def test_a_file_that_may_not_be_read(monkeypatch, folder):
+    path = folder.write_app("secret.py", "never")
+    # It refuses any file, and leaves no frame of its own in the traceback.
+    monkeypatch.setattr(importlib.machinery.SourceFileLoader, "get_data", staticmethod(os.listdir))
+    with pytest.raises(application.ApplicationError) as caught:
+        application.load_application(str(path))
+    monkeypatch.undo()
+    assert str(caught.value) == f"cannot load {str(path)!r}: {path} cannot be read: Not a directory"
 
 
 def test_a_file_of_a_package_whose_name_is_taken(folder):

@@ -267,6 +267,9 @@ def _blaming_its_code(name: str) -> Iterator[None]:
 
 def _code_failed(name: str, error: BaseException) -> ApplicationError:
     """Describe an exception that the application's own code raised, with its traceback."""
+    own = _own_code(error)
+    if own is None and isinstance(error, OSError):
+        return _cannot(name, f"{error.filename or 'its code'} cannot be read: {error.strerror or error}")
     from wsgix.conform.words import said  # only a failure needs the referee's
 
     words = said(error)
@@ -281,7 +284,7 @@ def _code_failed(name: str, error: BaseException) -> ApplicationError:
         reason = f"its code is not Python: {error.msg} ({error.filename}, line {error.lineno})"
     else:
         reason = f"its code failed: {what}"
-    lines = "".join(traceback.format_exception(type(error), error, _own_code(error))).rstrip()
+    lines = "".join(traceback.format_exception(type(error), error, own)).rstrip()
     return _cannot(name, f"{' '.join(reason.split())}\n{lines}")
 
 
