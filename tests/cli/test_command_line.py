@@ -66,6 +66,10 @@ def test_help_shows_every_option_once_with_its_meaning_and_its_default():
             ["serve", "a", "--workers"],
             "wsgix serve: there is no option or argument --workers; see wsgix serve --help",
         ),
+        (
+            ["serve", "a", "-b", ":1"],
+            "wsgix serve: there is no option or argument -b :1; see wsgix serve --help",
+        ),
         (["serve", "a", "b"], "wsgix serve: there is no option or argument b; see wsgix serve --help"),
         (
             ["serve", "a", "--bind"],
@@ -75,6 +79,25 @@ def test_help_shows_every_option_once_with_its_meaning_and_its_default():
 )
 def test_a_command_line_that_cannot_be_read(arguments, fault):
     assert fault_of(*arguments, code=2) == fault
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["serve", "a", "--thread", "3"], "--threads"),
+        (["serve", "a", "--thraeds=3"], "--threads"),
+        (
+            ["serve", "a", "--limit-request"],
+            "--limit-request-line or --limit-request-head or --limit-request-body",
+        ),
+        (["check", "a", "--jsn=x.json"], "--json"),
+    ],
+)
+def test_an_option_that_may_have_been_meant_is_named(arguments, meant):
+    assert fault_of(*arguments, code=2) == (
+        f"wsgix {arguments[0]}: there is no option or argument {' '.join(arguments[2:])} "
+        f"(did you mean {meant}?); see wsgix {arguments[0]} --help"
+    )
 
 
 def test_an_unknown_command_is_named_with_those_there_are():

@@ -363,7 +363,14 @@ def test_files_of_another_kind_are_refused(tmp_path, write):
             fault_of([chain], [key], str(junk), "optional")
             == f"ca_certs {str(junk)!r} holds no PEM certificate"
         )
-    assert fault_of([chain]) == f"cannot use certfile {chain!r} with keyfile {chain!r}: {fault}"
+
+
+def test_a_certificate_without_its_key_is_refused(write):
+    chain, _ = write("a.test")
+    assert (
+        fault_of([chain])
+        == f"certfile {chain!r} holds no PEM certificate, or no key; give the key as keyfile"
+    )
 
 
 def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_pass_phrase(write):

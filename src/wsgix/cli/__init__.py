@@ -47,6 +47,16 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(COMMAND_LINE_FAULT, f"{self.prog}: {message}; see {self.prog} --help\n")
 
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Report arguments that are *unknown*, with the options that may have been meant by the first."""
+        import difflib  # only a mistake pays for it
+
+        near = difflib.get_close_matches(
+            unknown[0].partition("=")[0], self._option_string_actions, cutoff=0.7
+        )
+        hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+        self.error(f"there is no option or argument {' '.join(unknown)}{hint}")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in *arguments* (default: of this process); return the exit status."""
@@ -54,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     options, unknown = _parser(_named(given)).parse_known_args(given)
     if unknown:
-        options.parser.error(f"there is no option or argument {' '.join(unknown)}")
+        options.parser.refuse(unknown)
     try:
         status: int = options.run(options)
     except CommandFailure as failure:

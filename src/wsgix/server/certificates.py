@@ -182,6 +182,10 @@ def _load_pair(context: ssl.SSLContext, certfile: str, keyfile: str) -> None:
             fault = "the key belongs to another certificate"
         elif error.reason:
             fault = error.reason.replace("_", " ").lower()
+        elif certfile == keyfile:
+            raise ConfigurationError(
+                f"certfile {certfile!r} holds no PEM certificate, or no key; give the key as keyfile"
+            ) from None
         else:
             fault = "one of them holds no PEM certificate, or no key"
         raise ConfigurationError(
