@@ -23,6 +23,12 @@ from wsgix.cli.failure import CommandFailure
 
 DEFAULT_NAMES: Final = ("app", "application")
 
+NAMING: Final = (
+    "module:attribute, path/to/file.py:attribute, or module:factory(); the attribute is "
+    f"{', then '.join(DEFAULT_NAMES)} by default"
+)
+"""How a command line names an application, for the help of the commands that take one."""
+
 _MISSING: Final = object()
 _FACTORY_CALL: Final = re.compile(r"(.+?)\(\)")
 _VARARGS: Final = 0x04

@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import quote
 
 from wsgix import __version__
-from wsgix.cli.application import DEFAULT_NAMES, ApplicationError, load_callable
+from wsgix.cli.application import NAMING, ApplicationError, load_callable
 from wsgix.cli.failure import CommandFailure
 from wsgix.cli.output import add_level_option, add_output_options, weight_of, write_outputs
 from wsgix.conform.drive import PROFILES, TIMEOUT, drive
@@ -33,12 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "called, with POST and DELETE too: let it work on data that may be lost."
     )
     parser.epilog = "Exit status: 0 clean, 1 findings at the chosen level, 2 could not judge."
-    parser.add_argument(
-        "application",
-        metavar="APPLICATION",
-        help="module:attribute, path/to/file.py:attribute, or module:factory(); the attribute is "
-        f"{', then '.join(DEFAULT_NAMES)} by default",
-    )
+    parser.add_argument("application", metavar="APPLICATION", help=NAMING)
     parser.add_argument(
         "--middleware",
         action="store_true",

@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import Final
 
-from wsgix.cli.application import DEFAULT_NAMES, load_application
+from wsgix.cli.application import NAMING, load_application
 from wsgix.cli.ending import see_to_the_end
 from wsgix.cli.failure import CommandFailure
 from wsgix.facts.settings import METAVARS, SETTINGS, Kind, Section, Setting
@@ -32,12 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Serve a WSGI application over HTTP/1.1 until SIGTERM or SIGINT. Each option can also be "
         "given as an environment variable, as in WSGIX_THREADS=8; the command line wins."
     )
-    parser.add_argument(
-        "application",
-        metavar="APPLICATION",
-        help="module:attribute, path/to/file.py:attribute, or module:factory(); the attribute is "
-        f"{', then '.join(DEFAULT_NAMES)} by default",
-    )
+    parser.add_argument("application", metavar="APPLICATION", help=NAMING)
     for section in Section:
         group = parser.add_argument_group(section.value)
         for row in SETTINGS:
