@@ -135,7 +135,7 @@ def test_a_bind_that_is_no_address(bind, fault):
     line = fault_of("serve", "examples/plain/app.py", f"--bind={bind}", code=1)
     assert line == (
         f"wsgix: cannot bind to {bind!r}: {fault}; "
-        "write HOST:PORT, [IPV6]:PORT or unix:PATH, as in 127.0.0.1:8000"
+        "write HOST:PORT, [IPV6]:PORT, *:PORT, unix:PATH, unix:@NAME or fd://N, as in 127.0.0.1:8000"
     )
 
 

@@ -125,7 +125,7 @@ def test_there_is_at_least_one_address(bind):
 def test_a_bad_address_is_refused_in_one_line_that_says_what_to_write(bind, seen):
     assert refusal(bind=bind) == (
         f"cannot bind to {seen!r}: it has no port; "
-        "write HOST:PORT, [IPV6]:PORT or unix:PATH, as in 127.0.0.1:8000"
+        "write HOST:PORT, [IPV6]:PORT, *:PORT, unix:PATH, unix:@NAME or fd://N, as in 127.0.0.1:8000"
     )
 
 

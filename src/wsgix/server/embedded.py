@@ -19,7 +19,8 @@ def serve(application: Application, bind: str | Iterable[str] = "127.0.0.1:8000"
 
     Args:
         application: a WSGI application (PEP 3333).
-        bind: one address to listen on or several, each as HOST:PORT, [IPV6]:PORT, *:PORT or unix:PATH.
+        bind: one address to listen on or several, each as HOST:PORT, [IPV6]:PORT, *:PORT, unix:PATH,
+            unix:@NAME or fd://N.
         settings: those of docs/settings.md, by name.
 
     Raises:

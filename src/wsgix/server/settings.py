@@ -198,8 +198,7 @@ def _read_one(row: Setting, value: object, label: str) -> object:
     except ValueError as error:
         if row.kind is Kind.ADDRESS:
             raise ConfigurationError(
-                f"cannot bind to {str(value)!r}: {error}; "
-                "write HOST:PORT, [IPV6]:PORT or unix:PATH, as in 127.0.0.1:8000"
+                f"cannot bind to {str(value)!r}: {error}; write {wanted(row)}, as in 127.0.0.1:8000"
             ) from None
         raise _wrong(row, value, label) from None
     except OSError as error:
