@@ -1,10 +1,12 @@
 """What judgements of one rule come to, and how rules are counted and sorted."""
 
+import dataclasses
 import itertools
 
 import pytest
 
-from wsgix.conform.report.matrix import PRECEDENCE, cells_of, overall, rules_of, tally
+from tests.conform.report.made import judge
+from wsgix.conform.report.matrix import PRECEDENCE, cells_of, rules_of, tally
 from wsgix.conform.rule import Level, Verdict
 
 
@@ -13,8 +15,11 @@ def test_every_verdict_has_a_precedence():
 
 
 @pytest.mark.parametrize(("stronger", "weaker"), list(itertools.combinations(PRECEDENCE, 2)))
-def test_the_stronger_verdict_stands_in_whatever_order_they_come(stronger, weaker):
-    assert overall([weaker, stronger, weaker]) is overall([stronger, weaker]) is stronger
+def test_the_stronger_verdict_stands_in_whatever_order_they_come(application, stronger, weaker):
+    for verdicts in ([weaker, stronger, weaker], [stronger, weaker]):
+        judgements = tuple(judge("H3", verdict) for verdict in verdicts)
+        report = dataclasses.replace(application, judgements=judgements)
+        assert cells_of(report)["H3"].verdict is stronger
 
 
 def test_a_rule_that_passed_in_one_case_and_failed_in_another_failed(first_server):

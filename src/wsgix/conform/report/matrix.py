@@ -45,11 +45,6 @@ class Cell(NamedTuple):
     judgements: tuple[Judgement, ...]
 
 
-def overall(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return what these verdicts, at least one, come to."""
-    return min(verdicts, key=PRECEDENCE.index)
-
-
 def cells_of(report: Report) -> dict[str, Cell]:
     """Gather a report's judgements by rule: ID to cell, in the order of the catalogue."""
     found: dict[str, list[Judgement]] = {}
