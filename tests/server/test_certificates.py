@@ -388,18 +388,6 @@ def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_pass_phrase(wri
     assert fault_of([chain], [key]) == f"keyfile {key!r} is encrypted; remove its pass phrase"
 
 
-def test_what_does_not_fit_together_is_refused(tmp_path, write):
-    chain, key = write("a.test")
-    roots = write_authority(tmp_path)
-    assert fault_of([]) == "keyfile, ca_certs and client_certs need a certfile"
-    assert "1 keyfile" in fault_of([chain, chain], [key])
-    assert (
-        fault_of([chain], [key], None, "required")
-        == "client_certs is 'required', but ca_certs names no authorities"
-    )
-    assert fault_of([chain], [key], roots).startswith("ca_certs is set, but client_certs is 'none'")
-
-
 @pytest.mark.parametrize(("mode", "warned"), [(0o600, 0), (0o640, 0), (0o644, 1), (0o602, 1)], ids=oct)
 def test_a_key_that_everybody_can_use_is_warned_about(write, caplog, mode, warned):
     chain, key = write("a.test")

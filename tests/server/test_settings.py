@@ -278,7 +278,6 @@ TOGETHER = [
     {"certfile": "a"},
     {"certfile": ["a", "b"]},
     {"certfile": ["a", "b"], "keyfile": ["a", "b"]},
-    {"certfile": "a", "ca_certs": "b"},
     {"certfile": "a", "ca_certs": "b", "client_certs": "required"},
     {"proxy_protocol": "v1", "proxy_protocol_from": "unix"},
     {"forwarded_from": "unix"},
@@ -301,6 +300,10 @@ def test_settings_that_go_together(values):
             "client_certs is optional, which needs certfile and ca_certs; give both",
         ),
         ({"ca_certs": "a"}, "ca_certs is given without certfile"),
+        (
+            {"certfile": "a", "ca_certs": "b"},
+            "ca_certs is given and client_certs is none; write optional or required for client_certs",
+        ),
         (
             {"ca_certs": "a", "client_certs": "required"},
             "client_certs is required, which needs certfile and ca_certs",

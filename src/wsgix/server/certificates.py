@@ -30,16 +30,17 @@ _log: Final = logging.getLogger("wsgix.error")
 class Certificates:
     """The certificates of a server; which one a client gets is decided by the name it asks for (SNI).
 
-    A client that asks for no name, or for one that no certificate bears, gets the first.
+    A client that asks for no name, or for one that no certificate bears, gets the first. That the arguments
+    go together is for `settings` to see to.
 
     Args:
-        certfiles: PEM files, each with a certificate of the server and its chain, without the root.
+        certfiles: PEM files, one or more, each with a certificate of the server and its chain, but the root.
         keyfiles: a PEM file with the private key for each, or none if the certfiles hold their keys.
         ca_certs: a PEM file with the authorities whose client certificates are accepted, or None.
         client_certs: "none", "optional" or "required".
 
     Raises:
-        ConfigurationError: a file cannot be used, or one is missing.
+        ConfigurationError: a file is missing or cannot be used.
     """
 
     def __init__(
@@ -49,19 +50,6 @@ class Certificates:
         ca_certs: str | None = None,
         client_certs: str = "none",
     ) -> None:
-        if not certfiles:
-            raise ConfigurationError("keyfile, ca_certs and client_certs need a certfile")
-        if keyfiles and len(keyfiles) != len(certfiles):
-            raise ConfigurationError(
-                f"there are {len(certfiles)} certfile and {len(keyfiles)} keyfile: give one keyfile for each "
-                "certfile, or none if each holds its key"
-            )
-        if client_certs != "none" and not ca_certs:
-            raise ConfigurationError(f"client_certs is {client_certs!r}, but ca_certs names no authorities")
-        if client_certs == "none" and ca_certs:
-            raise ConfigurationError(
-                "ca_certs is set, but client_certs is 'none'; write 'optional' or 'required'"
-            )
         self._pairs = [*zip(certfiles, keyfiles or certfiles, strict=True)]
         self._ca_certs = ca_certs
         self._verify_mode = _VERIFY_MODES[client_certs]

@@ -162,6 +162,10 @@ def _check_together(settings: Settings) -> None:
         )
     if settings.ca_certs is not None and not settings.certfile:
         raise ConfigurationError("ca_certs is given without certfile, so that there is no TLS; give both")
+    if settings.ca_certs is not None and settings.client_certs == NONE:
+        raise ConfigurationError(
+            f"ca_certs is given and client_certs is {NONE}; write optional or required for client_certs"
+        )
     if (settings.proxy_protocol != "off") != bool(settings.proxy_protocol_from):
         raise ConfigurationError(
             f"proxy_protocol is {settings.proxy_protocol} and proxy_protocol_from is "
