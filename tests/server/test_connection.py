@@ -431,7 +431,7 @@ def test_the_loop_is_told_of_what_stays_though_it_has_just_sent_what_did(templat
     connection = Connection(ours, ("192.0.2.7", 4711), template, common(on_stall=told.append))
     connection.send(b"x" * (8 << 20), is_last=True)
     assert told == [connection]
-    gathered = connection.gather(chunked=False)
+    gathered = connection.gather(b"", chunked=False)
     gathered.append(b"y")
 
     def lead():
@@ -443,5 +443,95 @@ def test_the_loop_is_told_of_what_stays_though_it_has_just_sent_what_did(templat
     connection.push(is_last=True)
     assert connection.outbox
     assert told == [connection, connection]
+    connection.close()
+    client.close()
+
+
+def test_what_is_gathered_leaves_at_once_and_nothing_is_left_to_see_to(template):
+    told = []
+    ours, client = socket.socketpair()
+    ours.setblocking(False)
+    connection = Connection(ours, ("192.0.2.7", 4711), template, common(on_stall=told.append))
+    connection.end_request()  # from now on it is as between two requests
+    gathered = connection.gather(b"head ", chunked=True)
+    gathered += [b"one ", b"two"]
+    connection.release(7, b"end")
+    assert client.recv(100) == b"head 7\r\none two\r\nend"
+    assert connection.is_simple
+    assert connection.is_clear
+    assert told == []
+    connection.send(b"next")
+    assert client.recv(100) == b"next"
+    connection.close()
+    client.close()
+
+
+def test_no_chunk_is_made_of_nothing(pair):
+    connection, client = pair
+    connection.end_request()
+    connection.gather(b"head ", chunked=True)
+    connection.release(0, b"end")
+    assert client.recv(100) == b"head end"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_what_was_sent_of_it_meanwhile_does_not_leave_again(pair, chunked):
+    connection, client = pair
+    connection.end_request()
+    gathered = connection.gather(b"head ", chunked=chunked)
+    gathered.append(b"one ")
+    connection.send(b"between ")
+    gathered.append(b"two ")
+    connection.release(8, b"end")
+    expected = b"head 4\r\none \r\nbetween 4\r\ntwo \r\nend" if chunked else b"head one between two end"
+    assert client.recv(100) == expected
+    assert not connection.is_simple
+
+
+def test_whoever_takes_the_lead_has_what_is_gathered_sent(template):
+    told = []
+    ours, client = socket.socketpair()
+    ours.setblocking(False)
+    connection = Connection(ours, ("192.0.2.7", 4711), template, common(on_stall=told.append))
+    connection.end_request()
+    gathered = connection.gather(b"head ", chunked=False)
+    gathered.append(b"one ")
+    connection.let_go()
+    assert told == [connection]
+    assert connection.flush_meanwhile()
+    assert client.recv(100) == b"head one "
+    gathered.append(b"two ")
+    connection.release(8, b"end")
+    assert client.recv(100) == b"two end"
+    connection.close()
+    client.close()
+
+
+def test_what_begins_to_be_gathered_just_as_the_lead_is_lost_is_sent(template):
+    told = []
+    ours, client = socket.socketpair()
+    ours.setblocking(False)
+    connection = Connection(ours, ("192.0.2.7", 4711), template, common(on_stall=told.append))
+    connection.let_go()
+    assert told == []
+    connection.gather(b"head", chunked=False)
+    assert told == [connection]
+    assert connection.flush_meanwhile()
+    assert client.recv(100) == b"head"
+    connection.close()
+    client.close()
+
+
+def test_what_a_client_does_not_take_of_it_is_kept(template):
+    told = []
+    ours, client = socket.socketpair()
+    ours.setblocking(False)
+    connection = Connection(ours, ("192.0.2.7", 4711), template, common(on_stall=told.append))
+    connection.end_request()
+    connection.gather(b"head", chunked=False).append(b"x" * (8 << 20))
+    connection.release(8 << 20, b"")
+    assert told == [connection]
+    assert connection.outbox
+    assert not connection.is_simple
     connection.close()
     client.close()

@@ -107,35 +107,50 @@ class Outgoing:
             was_clear = self._queue(data)
         self._push(is_last, was_clear)
 
-    def hold(self, data: bytes) -> None:
-        """Keep *data*, the beginning of a response, to leave with what comes quickly behind it.
+    def gather(self, start: bytes, chunked: bool) -> list[bytes]:
+        """Keep *start*; return where blocks may be put that are to leave with it, until `push` or `release`.
 
-        As with `gather`, a new leader sends it if the application is not quick.
-        """
-        if self._stalled is None:
-            self._stalled = Lock()
-        with self._stalled:
-            self._keep(data)
-        self._common.on_stall(self)
-
-    def gather(self, chunked: bool) -> list[bytes]:
-        """Return where blocks may be put that are to leave together, while `is_inline`, until `push`.
-
-        Blocks wait here only while the application runs on the leader and produces the next ones quickly. If
-        it does not, it loses the lead, and the new leader sends them: "Use a different thread to ensure that
-        the block continues to be transmitted while the application produces the next block" (PEP 3333,
-        "Buffering and Streaming").
+        They wait here only while the application runs on the leader, `is_inline`, and produces the next ones
+        quickly. If it does not, it loses the lead, and the new leader sends them: "Use a different thread to
+        ensure that the block continues to be transmitted while the application produces the next block"
+        (PEP 3333, "Buffering and Streaming").
 
         Args:
+            start: what leaves before them, the head of the response perhaps.
             chunked: whether they are to be chunks: all that leave together are one.
         """
-        self.is_simple = False
         self._gathers_chunks = chunked
-        self._gathered = []
+        gathered: list[bytes] = []
+        self._gathered = gathered
         if self._stalled is None:
+            self.outbox = memoryview(start)
             self._stalled = Lock()
+        else:
+            with self._stalled:
+                self._keep(start)
+        # Whoever takes the lead away looks at what is here afterwards: one of the two has it sent.
+        if not self.is_inline:
             self._common.on_stall(self)
-        return self._gathered
+        return gathered
+
+    def release(self, size: int, ending: bytes) -> None:
+        """Send all that is gathered, blocks of *size* bytes, and *ending*, with which the response is whole.
+
+        Raises:
+            OSError: the client is gone.
+        """
+        with self._stalled or _NO_LOCK:
+            is_untouched = self.is_simple  # since `gather`, by this thread or another
+            if is_untouched:
+                start, self.outbox = self.outbox, _EMPTY
+                blocks, self._gathered = self._gathered, _NOTHING
+                self._stalled = None
+        if not is_untouched:
+            self.send(ending, True)
+        elif self._gathers_chunks and size:
+            self.send(b"".join((start, chunk_start(size), *blocks, CHUNK_END, ending)), True)
+        else:
+            self.send(b"".join((start, *blocks, ending)), True)
 
     def fall_silent(self) -> None:
         """Send nothing more, whatever comes; on any thread."""
@@ -177,11 +192,10 @@ class Outgoing:
     def let_go(self) -> None:
         """Note that the application no longer runs on the leader; on whoever takes the lead from it."""
         self.is_simple = False
-        if self._stalled is None:
+        with self._stalled or _NO_LOCK:
             self.is_inline = False
-        else:
-            with self._stalled:
-                self.is_inline = False
+        if self._stalled is not None:
+            self._common.on_stall(self)
 
     def _keep(self, *pieces: bytes | memoryview) -> None:
         """Keep *pieces*, behind what was gathered; nothing is copied twice, and one piece not at all."""

@@ -105,7 +105,9 @@ class Responder(Exchange):
     _pieces: list[bytes] = []  # noqa: RUF012  replaced, never changed
     _at_end: bool = False
     _is_last: bool = False
-    _may_hold: bool = False
+    _may_gather: bool = False
+    _gathered: list[bytes] | None = None
+    _gathered_size: int = 0
     _refusal: Refusal = INTERNAL_ERROR
     _claim: list[None] | None = None
     is_answered_for: bool = False
@@ -161,26 +163,23 @@ class Responder(Exchange):
                     self.bytes_sent = self.content_sent
                     self._is_usual = False  # one more block would be too much
                     continue
-                self._may_hold = connection.is_inline
+                self._may_gather = connection.is_inline
                 self.write(block)
+                if self._gathered is not None:
+                    self._gather(self._gathered, blocks)
                 if self._stopped:
                     return
-                if connection.is_inline and not self.bodiless:
-                    # Most are one block: only a second one makes it worth while to gather.
-                    for second in blocks:
-                        self._gather(chain((second,), blocks))
-                        break
-                    if self._stopped:
-                        return
-        self._may_hold = False
+        self._may_gather = False
         # The last chunk is sent with them.
-        if self._framing is not _CHUNKED and not connection.is_simple:
-            self._push(is_last=True)
+        if self._framing is not _CHUNKED:
+            if self._gathered is not None:
+                self._release(b"")
+            elif not connection.is_simple:
+                self._push(is_last=True)
 
-    def _gather(self, blocks: Iterator[bytes]) -> None:
+    def _gather(self, gathered: list[bytes], blocks: Iterator[bytes]) -> None:
         """Let blocks leave together, until there is no more or the thread has lost the lead."""
         connection = self._connection
-        gathered = connection.gather(self._framing is _CHUNKED)
         put = gathered.append
         size = 0
         # Where a length is declared each block is counted at once: before the next one the application may
@@ -201,15 +200,26 @@ class Responder(Exchange):
                 put(block)
                 # Whoever takes the lead away looks at what is gathered afterwards: one of the two sends it.
                 if not connection.is_inline:
+                    self._gathered = None
                     self._push()
                     return
             else:
+                self._gathered_size = size
                 return
         finally:
             if self.remaining is None:
                 self.bytes_sent += size
         # It is large, or too much, or no block at all.
+        self._gathered = None
         self.write(block)
+
+    def _release(self, ending: bytes) -> None:
+        """Send what is gathered, and the *ending* of the response with it."""
+        self._gathered = None
+        try:
+            self._connection.release(self._gathered_size, ending)
+        except OSError as error:
+            raise self._gone(error) from None
 
     def _push(self, *, is_last: bool = False) -> None:
         """Send what is gathered."""
@@ -332,7 +342,9 @@ class Responder(Exchange):
             self._at_end = True
         super().finish_content()
         self.remaining = 0  # all is said: an error in close() must not cut what the client has yet to take
-        if self._framing is _CHUNKED:
+        if self._gathered is not None:
+            self._release(LAST_CHUNK)
+        elif self._framing is _CHUNKED:
             try:
                 self._pieces.append(LAST_CHUNK)
                 self._is_last = True
@@ -398,10 +410,11 @@ class Responder(Exchange):
                     if pieces:
                         send(b"".join(pieces))
                     send(block, is_last=self._is_last)
-                elif self._may_hold and not self._is_last:
+                elif self._may_gather and not (self._is_last or self._stopped):
                     # The head and the first block leave with what comes quickly behind them.
-                    self._may_hold = False
-                    self._connection.hold(b"".join(pieces))
+                    self._may_gather = False
+                    chunked = self._framing is _CHUNKED
+                    self._gathered = self._connection.gather(b"".join(pieces), chunked)
                 else:
                     send(b"".join(pieces), is_last=self._is_last)
             except OSError as error:
@@ -414,7 +427,7 @@ class Responder(Exchange):
         if self.incomplete:
             self.outcome = ABORT
         connection = self._connection
-        if not connection.is_simple:
+        if self._gathered is not None or not connection.is_simple:
             # However the response ended: what the application did give is the client's.
             with contextlib.suppress(OSError):
                 connection.push(is_last=True)
