@@ -415,6 +415,9 @@ class Room:
     def take_back(self, connection, outcome):
         self.log.append(("take back", connection))
 
+    def wake(self):
+        self.log.append(("wake",))
+
     def let_go(self, connection):
         self.log.append(("let go", connection))
         self.on_let_go(connection)
@@ -474,6 +477,17 @@ def test_a_spare_that_is_not_needed_after_all_ends_with_the_others(room):
     scheduler.stop()
     scheduler.join(2.0)
     assert not any(thread.is_alive() for thread in scheduler._started)
+
+
+def test_a_request_that_is_kept_back_stays_so_until_the_leader_takes_it(room):
+    """Between two queues it would be turned away by whoever comes later, and forgotten at the end."""
+    scheduler = room.scheduler
+    scheduler._running = 8
+    kept, slow = object(), object()
+    assert scheduler.run(kept, scheduler._leader) is None
+    waiting = scheduler.waiting(slow, lambda: [*scheduler.kept_back])
+    assert waiting == [kept]
+    assert [word for word, *_ in room.log] == ["let go", "wake"]
 
 
 def test_the_average_follows_the_calls_and_one_slow_call_is_forgiven(room):

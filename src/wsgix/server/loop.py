@@ -463,11 +463,9 @@ class Loop(Arrivals):
         if self._polling:
             self._waker.wake()
 
-    def try_again(self, connection: Connection) -> None:
-        """Hand *connection*, whose request is whole, to the leader."""
-        self._ready.append(connection)
-        if self._polling:
-            self._waker.wake()
+    def wake(self) -> None:
+        """End the leader's next wait, if not this one: it may just have looked what there is to do."""
+        self._waker.wake()
 
     def let_go(self, connection: Connection) -> None:
         """Poll *connection* for no request; on the thread that has the lead, or just took it."""

@@ -55,8 +55,8 @@ class Room(Protocol):
     def take_back(self, connection: Connection, outcome: Outcome) -> None:
         """Hand a connection to the leader after `respond`; from any thread."""
 
-    def try_again(self, connection: Connection) -> None:
-        """Hand a connection to the leader that waits for a thread; from any thread."""
+    def wake(self) -> None:
+        """Have the leader look at the requests that are kept back, once more; from any thread."""
 
     def let_go(self, connection: Connection) -> None:
         """Poll a connection for no request; by whoever has the lead."""
@@ -177,11 +177,7 @@ class Scheduler:
         For the leader, before it waits: a call that it was quick with has left no thread to go on with them.
         """
         with self._lock:
-            return self._next_waiting()
-
-    def _next_waiting(self) -> Connection | None:
-        """Do as `next_waiting`, under the lock."""
-        return self._waiting.popleft() if self._waiting and self._running < self._threads else None
+            return self._waiting.popleft() if self._waiting and self._running < self._threads else None
 
     def drop_waiting(self) -> list[Connection]:
         """Return the connections whose requests are kept back, and forget them."""
@@ -238,9 +234,7 @@ class Scheduler:
                 return  # no other thread can lead, and the one that does is not counted
             self._written_off.add(ident)
             self._running -= 1
-            waiting = self._next_waiting()
-        if waiting is not None:
-            self._room.try_again(waiting)
+        self._offer_turn()
 
     def may_wait(self) -> bool:
         """Tell whether another thread may wait for a client without taking a turn."""
@@ -285,10 +279,13 @@ class Scheduler:
                 longest.cut_off()
             self._away[connection] = None
             self._running -= 1
-            waiting = self._next_waiting()
-        if waiting is not None:
-            self._room.try_again(waiting)
+        self._offer_turn()
         return True
+
+    def _offer_turn(self) -> None:
+        """Tell the leader of a turn that this thread has given up, if a request was kept back."""
+        if self._waiting:
+            self._room.wake()
 
     # Threads
 
