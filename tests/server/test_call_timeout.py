@@ -173,6 +173,21 @@ def test_a_leader_that_nobody_can_replace_is_not_counted_out(serve, stuck, monke
     assert (members._running, members._written_off) == (0, set())
 
 
+def test_a_leader_that_is_replaced_only_after_its_time_takes_no_turn(serve, stuck, monkeypatch, eventually):
+    site = serve(stuck, request_timeout=SHORT, threads=1)
+    members = site.loop.scheduler
+    client = site.dial()
+    with monkeypatch.context() as without_threads:
+        without_threads.setattr(members, "_start", lambda _member: False)
+        client.send(b"GET /asleep HTTP/1.1\r\nHost: t\r\n\r\n")
+        assert client.response().status == "504"
+    assert site.get("/").content == b"fast"
+    stuck.release.set()
+    eventually(lambda: not members._written_off)
+    assert site.get("/").content == b"fast"
+    assert members._running == 0
+
+
 def test_nothing_interrupts_a_thread_while_it_is_counted_out_and_in():
     counted = scheduler.Scheduler(SimpleNamespace(), 2, timeout=3600)
     calls, lock = counted.call_timeout, counted._lock

@@ -103,6 +103,7 @@ class Scheduler:
         self._away: dict[Connection, None] = {}  # the first has waited for longest
         self._calls = 0
         self._calls_seen = 0
+        self._overdue_call = 0  # the last that could not be counted out
         self._is_idle = False
         self._average = 0.0
         self._alarm = threading.Semaphore(0)
@@ -231,7 +232,9 @@ class Scheduler:
             self._take_lead()
         with self._lock:
             if self._leader.ident == ident:
-                return  # no other thread can lead, and the one that does is not counted
+                # No other thread can lead, and the one that does is not counted; nor is it to be later on.
+                self._overdue_call = self._calls
+                return
             self._written_off.add(ident)
             self._running -= 1
         self._offer_turn()
@@ -419,7 +422,10 @@ class Scheduler:
                 self._dismiss(spare)
                 return
             self._room.let_go(connection)
-            self._running += 1
+            if self._calls == self._overdue_call:
+                self._written_off.add(self._leader.ident)
+            else:
+                self._running += 1
             self._leader = spare
         self.note_duration(_MOST_SECONDS, 1)
         spare.signal.release()
