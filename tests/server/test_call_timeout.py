@@ -188,6 +188,28 @@ def test_a_leader_that_is_replaced_only_after_its_time_takes_no_turn(serve, stuc
     assert members._running == 0
 
 
+def test_a_call_whose_time_is_over_before_the_application_is_called_leaves_nothing(serve, stuck, eventually):
+    site = serve(stuck, request_timeout=0.01, threads=1)
+    members = site.loop.scheduler
+    calls = members.call_timeout
+    wake = calls._wake
+
+    def wake_and_linger():
+        calls._wake = wake
+        wake()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            pass
+
+    calls._wake = wake_and_linger
+    client = site.dial()
+    client.send(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+    assert client.response().status == "504"
+    eventually(lambda: not site.loop._connections)
+    eventually(lambda: not members._written_off)
+    assert members._running == 0
+
+
 def test_nothing_interrupts_a_thread_while_it_is_counted_out_and_in():
     counted = scheduler.Scheduler(SimpleNamespace(), 2, timeout=3600)
     calls, lock = counted.call_timeout, counted._lock

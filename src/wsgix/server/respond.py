@@ -71,12 +71,12 @@ def make_respond(
         responder: Responder, call_timeout: CallTimeout, note_answer: Callable[[], object]
     ) -> None:
         responder.share()
-        call_timeout.begin(responder, note_answer)
         try:
+            call_timeout.begin(responder, note_answer)
             _run(responder)
             call_timeout.end()
         except RequestTimeout:
-            # It was sent while the call ended, and reached this thread outside of the application.
+            # It was sent while the call began or ended, and reached this thread outside of the application.
             responder.outcome = ABORT
             call_timeout.end()
 
