@@ -240,6 +240,47 @@ def test_requests_that_were_kept_back_are_all_served_while_clients_are_waited_fo
         assert client.response().content == b"done"
 
 
+@pytest.mark.usefixtures("patient_watchdog")
+def test_a_thread_that_was_one_too_many_leaves_the_leader_its_turn(serve, eventually):
+    gates = {path: threading.Event() for path in ("/first", "/back", "/inline", "/kept")}
+    inside = set()
+
+    def application(environ, start_response):
+        path = environ["PATH_INFO"]
+        if environ["REQUEST_METHOD"] == "POST":
+            environ["wsgi.input"].read(1)
+        inside.add(path)
+        gates[path].wait(PATIENCE)
+        if environ["REQUEST_METHOD"] == "POST":
+            environ["wsgi.input"].read(1)
+        inside.discard(path)
+        start_response("200 OK", [("Content-Length", "4")])
+        return [b"done"]
+
+    site = serve(application, threads=2, stream_requests=True)
+    members = site.loop.scheduler
+    first, back, inline, kept = [site.dial() for _ in range(4)]
+    for client, path in ((first, "/first"), (back, "/back")):
+        client.send(f"POST {path} HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n".encode())
+        eventually(lambda: members._away)
+        client.send(b"1")
+        eventually(lambda path=path: path in inside)
+    for count, (client, path) in enumerate(((inline, "/inline"), (kept, "/kept")), 1):
+        send(client, path)
+        eventually(lambda count=count: len(members._waiting) == count)
+    gates["/back"].set()
+    eventually(lambda: "/inline" in inside)
+    back.send(b"2")
+    assert back.response().content == b"done"
+    eventually(lambda: members._running == 1 or "/kept" in inside)
+    assert inside == {"/first", "/inline"}
+    for gate in gates.values():
+        gate.set()
+    first.send(b"2")
+    for client in (first, inline, kept):
+        assert client.response().content == b"done"
+
+
 def test_with_one_thread_requests_are_accepted_and_served_in_order(serve, gate, eventually):
     site = serve(gate, threads=1)
     clients = []

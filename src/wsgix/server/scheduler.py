@@ -217,8 +217,9 @@ class Scheduler:
                     self._written_off.discard(ident)
                     self._retired.add(ident)
                     return
-                # With those who have waited for their clients and are back there may be too many.
-                if not self._waiting or self._running > self._threads:
+                # With those who have waited for their clients and are back there may be too many, and the
+                # leader may be inside as well; it looks at those that are kept back when it comes out.
+                if not self._waiting or self._running + len(self._leader.claim) > self._threads:
                     self._running -= 1
                     return
                 connection = self._waiting.popleft()
