@@ -4,7 +4,6 @@ Any thread may `add`; only the leader calls `flush`. What a line looks like is `
 goes is `log_file`'s.
 """
 
-import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -13,11 +12,12 @@ from typing import Any, Final
 from wsgix.server.access_format import COMBINED, Answered, FormatError, read_format, refused
 from wsgix.server.log_file import LogFile, open_file, open_stream
 from wsgix.server.settings import ConfigurationError
+from wsgix.server.sure_log import log
 
 STANDARD_OUTPUT: Final = "-"
 
 _NAME: Final = "the access log"
-_log: Final = logging.getLogger("wsgix.error")
+_log: Final = log
 
 
 class AccessLog:

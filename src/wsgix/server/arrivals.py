@@ -6,7 +6,6 @@ the lead.
 
 import contextlib
 import errno
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from wsgix.server.phase import HANDSHAKE, HEAD, PROXY, READY
 from wsgix.server.poller import READ, WRITE
 from wsgix.server.settings import Settings
 from wsgix.server.shared import Common
+from wsgix.server.sure_log import log
 from wsgix.wire.http1 import NEED_MORE
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _MOST_RESERVED: Final = 256
 
 _CANNOT_ACCEPT: Final = "cannot accept connections"
 
-_log: Final = logging.getLogger("wsgix.error")
+_log: Final = log
 
 
 def _last_descriptor() -> int:

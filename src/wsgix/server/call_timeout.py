@@ -3,7 +3,6 @@
 Only with `--request-timeout`; otherwise no call is registered and nothing here runs.
 """
 
-import logging
 import sys
 import threading
 import time
@@ -13,8 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from wsgix.server.error_log import stack_text
 from wsgix.server.responder import Responder
+from wsgix.server.sure_log import log
 
-_log: Final = logging.getLogger("wsgix.error")
+_log: Final = log
 
 
 class RequestTimeout(Exception):

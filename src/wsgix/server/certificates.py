@@ -4,7 +4,6 @@ A handshake uses the context that was current when it began, so that files may b
 connections go on. What TLS does on a connection is `tls`'; nothing here talks to a client.
 """
 
-import logging
 import os
 import socket
 import ssl
@@ -13,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from wsgix.server.settings import ConfigurationError
+from wsgix.server.sure_log import log
 from wsgix.server.tls import TLSSocket
 from wsgix.server.x509 import dns_names, first_certificate, key_algorithm
 
@@ -24,7 +24,7 @@ _VERIFY_MODES: Final = {
 _MISMATCHES: Final = frozenset({"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
 """What OpenSSL says of a key that belongs to another certificate; the last, if it is of another kind."""
 
-_log: Final = logging.getLogger("wsgix.error")
+_log: Final = log
 
 
 class Certificates:

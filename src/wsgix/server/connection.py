@@ -5,7 +5,6 @@ for it. Nothing here waits.
 """
 
 import contextlib
-import logging
 import socket
 from collections.abc import Callable
 from io import BufferedReader, BytesIO
@@ -19,6 +18,7 @@ from wsgix.server.phase import BODY, BUSY, HEAD, Phase
 from wsgix.server.request_body import RequestBody
 from wsgix.server.shared import Common
 from wsgix.server.streaming import RECEIVE_SIZE, StreamedBody
+from wsgix.server.sure_log import log
 from wsgix.wire.http1 import COMPLETE, NEED_MORE, RequestReader, Step
 from wsgix.wire.http1_body import read_whole_chunks
 from wsgix.wire.http1_response import CONTINUE, early_hints
@@ -37,7 +37,7 @@ CONTENT_SIZE: Final = 1 << 18
 _NO_READER: Final = RequestReader()
 """Stands where a connection has been closed."""
 
-_log: Final = logging.getLogger("wsgix.error")
+_log: Final = log
 
 
 class Connection(Outgoing):

@@ -5,7 +5,6 @@ the lead.
 """
 
 import contextlib
-import logging
 import socket
 import time
 from collections import deque
@@ -20,6 +19,7 @@ from wsgix.server.poller import READ, WRITE, make_poller
 from wsgix.server.responder import date_and_server
 from wsgix.server.settings import Settings
 from wsgix.server.streaming import RECEIVE_SIZE
+from wsgix.server.sure_log import log
 from wsgix.wire.http1 import COMPLETE, NEED_MORE
 from wsgix.wire.http1_response import refusal_response
 
@@ -35,7 +35,7 @@ LINGER_MOST_SECONDS: Final = 30.0
 
 _WARNING_SECONDS: Final = 60.0
 
-_log: Final = logging.getLogger("wsgix.error")
+_log: Final = log
 
 
 class Departures:

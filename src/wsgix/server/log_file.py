@@ -5,7 +5,6 @@ thread at a time may `write`; any may `reopen`, also in a signal handler.
 """
 
 import contextlib
-import logging
 import os
 import select
 import socket
@@ -13,6 +12,8 @@ import stat
 import time
 from collections.abc import Callable
 from typing import Any, Final
+
+from wsgix.server.sure_log import log
 
 KEPT_BYTES: Final = 1 << 18
 """What is kept for a reader that is slow; then lines are lost."""
@@ -25,7 +26,7 @@ _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY | os.O_NO
 _MODE: Final = 0o640
 """Of a new file: its lines tell who did what."""
 
-_log: Final = logging.getLogger("wsgix.error")
+_log: Final = log
 
 
 class LogFile:

@@ -3,7 +3,6 @@
 Any thread may respond. What the response is made of is `responder`'s; who responds is `scheduler`'s.
 """
 
-import logging
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +13,7 @@ from wsgix.core.framing import ABORT, Outcome
 from wsgix.server.call_timeout import CallTimeout, RequestTimeout
 from wsgix.server.connection import Connection
 from wsgix.server.responder import Responder
+from wsgix.server.sure_log import log
 
 if TYPE_CHECKING:
     from wsgix.server.access_log import AccessLog
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Respond: TypeAlias = Callable[[Connection], Outcome]
 """Runs the application for the request that a connection has collected."""
 
-_log: Final = logging.getLogger("wsgix.error")
+_log: Final = log
 
 
 def make_respond(

@@ -5,7 +5,6 @@ Runs on the thread that runs the application. Legality is `core.exchange`'s, fra
 """
 
 import contextlib
-import logging
 import os
 import stat
 import sys
@@ -23,6 +22,7 @@ from wsgix.server.clock import DateLine
 from wsgix.server.connection import Connection
 from wsgix.server.error_log import request_id
 from wsgix.server.outgoing import TOGETHER
+from wsgix.server.sure_log import log
 from wsgix.wire.http1_response import (
     CHUNK_END,
     CONNECTION_CLOSE,
@@ -48,7 +48,7 @@ SERVER_LINE: Final = b"Server: wsgix\r\n"
 
 date_and_server: Final = DateLine(SERVER_LINE)
 _date: Final = DateLine()
-_log: Final = logging.getLogger("wsgix.error")
+_log: Final = log
 
 # Few methods and statuses make up nearly all traffic.
 _framing: Final = lru_cache(response_framing)
