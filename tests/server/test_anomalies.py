@@ -12,8 +12,13 @@ import tempfile
 
 import pytest
 
-from wsgix.server import arrivals, loop
+from wsgix.server import arrivals, loop, respond
+from wsgix.server.phase import BODY
+from wsgix.server.responder import Responder
 from wsgix.server.settings import make_settings
+from wsgix.wire.http1 import RequestReader
+
+from .conftest import wait_until
 
 GET = b"GET /g HTTP/1.1\r\nHost: t\r\n\r\n"
 LARGE = make_settings().request_buffer + 20_000
@@ -198,3 +203,78 @@ def test_the_temporary_file_fails(serve, application, monkeypatch, name, positio
     assert client.response().status in {"200", "507"}
     assert made
     check(site, serve, application)
+
+
+def _recv(faults, _):
+    faults("recv", 2).error = MemoryError()
+
+
+def _read(_, monkeypatch):
+    read = RequestReader.read
+
+    def fail(reader, inbox, start, template):
+        if b"/fault" in inbox:
+            raise MemoryError
+        return read(reader, inbox, start, template)
+
+    monkeypatch.setattr(RequestReader, "read", fail)
+
+
+def _respond(_, monkeypatch):
+    def fail(connection, environ, reader):
+        if environ["PATH_INFO"] == "/fault":
+            raise MemoryError
+        return Responder(connection, environ, reader)
+
+    monkeypatch.setattr(respond, "Responder", fail)
+
+
+def _settle(_, monkeypatch):
+    settle = loop.Loop._settle
+
+    def fail(self, connection, outcome):
+        if connection.environ["PATH_INFO"] == "/fault":
+            raise MemoryError
+        settle(self, connection, outcome)
+
+    monkeypatch.setattr(loop.Loop, "_settle", fail)
+
+
+@pytest.mark.parametrize("place", [_recv, _read, _respond, _settle])
+def test_the_loop_fails_at_a_connection_once(serve, application, faults, monkeypatch, caplog, place):
+    place(faults, monkeypatch)
+    site = serve(application)
+    client = site.dial()
+    assert client.get().content == b"got 0"
+    client.send(b"POST /fault HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\n1")
+    client.rest()
+    for _ in range(3):
+        assert site.get().content == b"got 0"
+    assert [record.exc_info[0] for record in caplog.records] == [MemoryError]
+
+
+@pytest.mark.parametrize("phase", ["body", "head"])
+def test_the_loop_fails_at_a_connection_that_has_timed_out(
+    serve, application, clock, monkeypatch, caplog, phase
+):
+    refuse, faults = loop.Loop._refuse, [MemoryError()]
+
+    def has_begun(connection):
+        return connection.begun if phase == "head" else connection.phase is BODY and connection.since > 0
+
+    def fail(self, *arguments):
+        if faults:
+            raise faults.pop()
+        refuse(self, *arguments)
+
+    monkeypatch.setattr(loop.Loop, "_refuse", fail)
+    site = serve(application)
+    head = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n"
+    clients = [site.dial() for _ in range(2)]
+    for client in clients:
+        client.send(head if phase == "body" else head[:-2])
+    wait_until(lambda: [*map(has_begun, [*site.loop._connections.values()])] == [True, True])
+    clock.advance(1000)
+    answers = sorted(client.rest()[:12] for client in clients)
+    assert answers == [b"", b"HTTP/1.1 408"]
+    assert [record.exc_info[0] for record in caplog.records] == [MemoryError]

@@ -5,7 +5,6 @@ are the scheduler's.
 """
 
 import contextlib
-import logging
 import math
 import time
 from collections import deque
@@ -26,6 +25,7 @@ from wsgix.server.responder import date_and_server
 from wsgix.server.scheduler import Member, Scheduler
 from wsgix.server.settings import Settings
 from wsgix.server.shared import Common
+from wsgix.server.sure_log import log
 from wsgix.wire.http1 import NEED_MORE
 from wsgix.wire.http1_response import RETRY_AFTER
 
@@ -40,7 +40,7 @@ _BURST: Final = 32
 
 _BEFORE_REQUEST: Final = (PROXY, HANDSHAKE, HEAD)
 
-_log: Final = logging.getLogger("wsgix.error")
+_log: Final = log
 
 
 class Loop(Arrivals):
@@ -113,37 +113,61 @@ class Loop(Arrivals):
         connections, returned, stalled = self._connections, self._returned, self._stalled
         for fd, _ in self._events:
             connection = connections.get(fd)
-            if connection is not None and connection.phase is HEAD:
-                if not self._read(connection, member):
+            try:
+                if connection is not None and connection.phase is HEAD:
+                    if not self._read(connection, member):
+                        return False
+                elif not self._dispatch(fd, connection, member):
                     return False
-            elif not self._dispatch(fd, connection, member):
-                return False
+            except Exception:
+                self._give_up(connection, member)
             if returned or stalled:
-                self._attend()
+                self._attend(member)
         while True:
-            self._attend()
+            self._attend(member)
             if not self._ready:
                 kept_back = self.scheduler.next_waiting() if self._kept_back else None
                 if kept_back is None:
                     break
                 self._ready.append(kept_back)
-            if not self._resume(self._ready.popleft(), member):
-                return False
+            connection = self._ready.popleft()
+            try:
+                if not self._resume(connection, member):
+                    return False
+            except Exception:
+                self._give_up(connection, member)
         calls = self.scheduler.calls - calls
         if calls:
             self.scheduler.note_duration(time.monotonic() - begin, calls)
         if self._now >= self._next_sweep:
-            self._sweep()
+            self._sweep(member)
         if self._access_log is not None:
             self._access_log.flush()
         return True
 
-    def _attend(self) -> None:
+    def _attend(self, member: Member) -> None:
         """See to the connections that other threads have handed over."""
         while self._returned:
-            self._take_back(*self._returned.popleft())
+            connection, outcome = self._returned.popleft()
+            try:
+                self._take_back(connection, outcome)
+            except Exception:
+                self._give_up(connection, member)
         while self._stalled:
             self._flush_meanwhile(self._stalled.popleft())
+
+    def _give_up(self, connection: Connection | None, member: Member) -> None:
+        """Close the connection at which the loop has failed: it would fail there again, or never end.
+
+        In an `except` clause. Memory may be short, for one. If the lead is lost, the connection is another's.
+        """
+        if connection is None or not self.scheduler.leads(member):
+            raise  # noqa: PLE0704  # for the scheduler to log
+        _log.exception("the server's loop failed, and closes the connection of %s", connection.name)
+        if self._connections.get(connection.fd) is connection:
+            if connection.is_until_close:
+                connection.will_reset()
+            self._close(connection)
 
     def _poll(self) -> None:
         idle = not self._connections and self._accepting and not self._stopping
@@ -333,7 +357,7 @@ class Loop(Arrivals):
 
     # Connections that do not go on
 
-    def _sweep(self) -> None:
+    def _sweep(self, member: Member) -> None:
         """Give up the connections whose deadline has passed."""
         now = self._now
         self._next_sweep = now + _SWEEP_SECONDS
@@ -344,16 +368,22 @@ class Loop(Arrivals):
             # A thread that has it wait for its next request sets the deadline first, and then the phase.
             if connection.phase is BUSY or connection.deadline > now:
                 continue
-            if connection.phase is BODY:
-                self._refuse(connection, BODY_TIMEOUT)
-            elif connection.phase is HEAD and not connection.is_between_requests:
-                self._refuse(connection, HEAD_TIMEOUT)
-            elif connection.phase is FLUSH:
-                self._abort(connection, HTTP_1_0)
-            elif connection.phase is SKIP:
-                self._leave(connection)
-            else:
-                self._close(connection)
+            try:
+                self._expire(connection)
+            except Exception:
+                self._give_up(connection, member)
+
+    def _expire(self, connection: Connection) -> None:
+        if connection.phase is BODY:
+            self._refuse(connection, BODY_TIMEOUT)
+        elif connection.phase is HEAD and not connection.is_between_requests:
+            self._refuse(connection, HEAD_TIMEOUT)
+        elif connection.phase is FLUSH:
+            self._abort(connection, HTTP_1_0)
+        elif connection.phase is SKIP:
+            self._leave(connection)
+        else:
+            self._close(connection)
 
     # The end
 

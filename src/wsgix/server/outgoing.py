@@ -288,7 +288,9 @@ class Outgoing:
                 return self.flush()
             except OSError as error:
                 self.lost = error
-                return self.flush()
+            except MemoryError:  # something of the response may be gone
+                self.lost = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+            return self.flush()
 
     def send_file(self, fd: int, offset: int, size: int) -> bool:
         """Send *size* bytes of the regular file *fd*, from *offset* on; keep what the socket does not take.

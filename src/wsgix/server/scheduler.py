@@ -9,7 +9,6 @@ The watchdog takes the lead by taking the claim out first; only one of them find
 happens under one lock.
 """
 
-import logging
 import threading
 import time
 from collections import deque
@@ -17,10 +16,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
-from wsgix.core.framing import Outcome
+from wsgix.core.framing import ABORT, Outcome
 from wsgix.server.call_timeout import CallTimeout
 from wsgix.server.connection import Connection
 from wsgix.server.settings import ConfigurationError
+from wsgix.server.sure_log import log
 
 THREAD_NAME: Final = "wsgix"
 """Of all that lead and run applications."""
@@ -40,7 +40,7 @@ _MOST_SECONDS: Final = 4 * _SLOW_SECONDS
 """What one slow call counts at most: a rare slow one must not send the fast ones to threads."""
 
 
-_log: Final = logging.getLogger("wsgix.error")
+_log: Final = log
 
 
 class Room(Protocol):
@@ -129,7 +129,10 @@ class Scheduler:
         if not self._watching:
             self._watching = True
             self._alarm.release()
-        outcome = self._room.respond(connection)
+        try:
+            outcome = self._room.respond(connection)
+        except BaseException:
+            outcome = _not_responded(connection)
         try:
             member.claim.pop()
             return outcome
@@ -203,9 +206,15 @@ class Scheduler:
 
     def _run_on_thread(self, connection: Connection) -> None:
         begin = time.monotonic()
-        outcome = self._room.respond(connection)
+        outcome = self._respond(connection)
         self.note_duration(time.monotonic() - begin, 1)
         self._finish(connection, outcome)
+
+    def _respond(self, connection: Connection) -> Outcome:
+        try:
+            return self._room.respond(connection)
+        except BaseException:
+            return _not_responded(connection)
 
     def _finish(self, connection: Connection, outcome: Outcome) -> None:
         """Give the connection back, and go on with requests that were kept back."""
@@ -224,7 +233,7 @@ class Scheduler:
                     return
                 connection = self._waiting.popleft()
             begin = time.monotonic()
-            outcome = self._room.respond(connection)
+            outcome = self._respond(connection)
             self.note_duration(time.monotonic() - begin, 1)
 
     def write_off(self, ident: int) -> None:
@@ -446,3 +455,9 @@ class Scheduler:
         self._waiting.clear()
         self._leader.claim.clear()
         self._leader = Member()
+
+
+def _not_responded(connection: Connection) -> Outcome:
+    """Log what not even the answer to a failure could be given for; in an `except` clause."""
+    _log.exception("the response to %s failed", connection.name)
+    return ABORT
