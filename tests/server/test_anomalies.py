@@ -12,13 +12,12 @@ import tempfile
 
 import pytest
 
+from tests.server.conftest import wait_until
 from wsgix.server import arrivals, loop, respond
 from wsgix.server.phase import BODY
 from wsgix.server.responder import Responder
 from wsgix.server.settings import make_settings
 from wsgix.wire.http1 import RequestReader
-
-from .conftest import wait_until
 
 GET = b"GET /g HTTP/1.1\r\nHost: t\r\n\r\n"
 LARGE = make_settings().request_buffer + 20_000

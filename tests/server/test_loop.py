@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.server.conftest import Client, Leaving
+from tests.server.conftest import Client, Leaving, Truncated
 from wsgix.core.streams import IncompleteBody
 from wsgix.server import arrivals, departures, outgoing, poller, scheduler, streaming
 from wsgix.server import loop as module
@@ -960,6 +960,35 @@ def test_a_file_that_sendfile_is_not_for_is_read(serve, tmp_path, monkeypatch, f
     client = serve(application).dial()
     for _ in range(2):
         assert client.get().content == content
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["at once", "in the loop"])
+@pytest.mark.parametrize(
+    "fault",
+    [errno.EIO, errno.ESTALE, errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOTCONN],
+    ids=errno.errorcode.get,
+)
+def test_an_error_is_logged_for_a_file_that_cannot_be_read_and_not_for_a_client_that_is_gone(
+    serve, tmp_path, monkeypatch, caplog, fault, is_late
+):
+    (tmp_path / "file").write_bytes(b"content")
+    faults = [BlockingIOError(errno.EAGAIN, "later")] if is_late else []
+    faults.append(OSError(fault, os.strerror(fault)))
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](open(tmp_path / "file", "rb"))
+
+    def sendfile(*_):
+        raise faults.pop(0)
+
+    monkeypatch.setattr(os, "sendfile", sendfile)
+    client = serve(application).dial()
+    with pytest.raises(Truncated):
+        client.get()
+    serve.stop()
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == (fault in (errno.EIO, errno.ESTALE))
 
 
 def test_what_is_no_regular_file_is_sent_by_blocks(serve):

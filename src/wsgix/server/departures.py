@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from wsgix.core.framing import CLOSE, HTTP_1_0, KEEP
 from wsgix.facts.refusals import Refusal
 from wsgix.server.connection import Connection
+from wsgix.server.outgoing import FILE_FAULTS
 from wsgix.server.phase import BUSY, FLUSH, HEAD, LINGER, READY, SKIP
 from wsgix.server.poller import READ, WRITE, make_poller
 from wsgix.server.responder import date_and_server
@@ -151,11 +152,17 @@ class Departures:
         try:
             if connection.flush():
                 return True
-        except OSError:
+        except OSError as error:
+            self._note_file_fault(connection, error)
             self._abort(connection, HTTP_1_0)
             return False
         self._wait_for_client(connection)
         return False
+
+    def _note_file_fault(self, connection: Connection, error: OSError) -> None:
+        """Log that a file could not be sent, if that is not the client's doing."""
+        if error.errno in FILE_FAULTS:
+            _log.error("cannot read the file that %s is sent: %s", connection.name, error.strerror)
 
     def _wait_for_client(self, connection: Connection) -> None:
         """Wait until the client takes more."""

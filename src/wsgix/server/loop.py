@@ -339,6 +339,8 @@ class Loop(Arrivals):
             self._close(connection)
             return
         if outcome is ABORT or connection.lost is not None:
+            if connection.lost is not None:
+                self._note_file_fault(connection, connection.lost)
             self._abort(connection, connection.reader.line.version)
             return
         if (

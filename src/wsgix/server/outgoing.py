@@ -25,6 +25,9 @@ RESET: Final = struct.pack("ii", 1, 0)
 _NO_SENDFILE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """`sendfile` is not for files of this file system."""
 
+FILE_FAULTS: Final = frozenset({errno.EIO, errno.ESTALE})
+"""Of `sendfile`, these speak of the file, all others of the client."""
+
 _EMPTY: Final = memoryview(b"")
 """Stands where nothing is kept."""
 _NOTHING: Final[list[bytes]] = []
@@ -299,7 +302,7 @@ class Outgoing:
         is left.
 
         Raises:
-            OSError: the client is gone.
+            OSError: the client is gone, or the file cannot be read (`FILE_FAULTS`).
         """
         self.is_simple = False
         # Once a client has stalled, the leader may be sending what comes before the file.

@@ -21,7 +21,7 @@ from wsgix.facts.refusals import INCOMPLETE, INTERNAL_ERROR, REQUEST_TIMEOUT, Re
 from wsgix.server.clock import DateLine
 from wsgix.server.connection import Connection
 from wsgix.server.error_log import request_id
-from wsgix.server.outgoing import TOGETHER
+from wsgix.server.outgoing import FILE_FAULTS, TOGETHER
 from wsgix.server.sure_log import log
 from wsgix.wire.http1_response import (
     CHUNK_END,
@@ -383,8 +383,13 @@ class Responder(Exchange):
         if self.remaining is not None:
             size = min(size, self.remaining)
         self._flush()
-        if size and not self._connection.send_file(fd, offset, size):
-            return False
+        try:
+            if size and not self._connection.send_file(fd, offset, size):
+                return False
+        except OSError as error:
+            if error.errno in FILE_FAULTS:
+                raise  # a file that cannot be read is the application's
+            raise ConnectionAbortedError(*error.args) from None  # as in `_flush`
         self.bytes_sent += size
         if self.remaining is not None:
             self.remaining -= size
