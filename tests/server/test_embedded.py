@@ -374,3 +374,49 @@ def test_a_server_that_is_being_entered_cannot_be_entered(hello, monkeypatch):
     monkeypatch.setattr(embedded, "open_listeners", enter_again)
     with server:
         assert server.url
+
+
+LOCKED = """
+import os, signal, threading, wsgix
+
+def hold(lock, is_held, is_forked):
+    with lock:
+        is_held.set()
+        is_forked.wait()
+
+def application(environ, start_response):
+    loop = server._worker._loop
+    (connection,) = loop._connections.values()
+    connection._stalled = threading.Lock()  # as behind a client that has not taken something at once
+    is_forked = threading.Event()
+    for lock in (loop.scheduler.call_timeout._lock, connection._stalled):
+        is_held = threading.Event()
+        threading.Thread(target=hold, args=(lock, is_held, is_forked)).start()
+        is_held.wait()
+    child = os.fork()
+    if child:
+        is_forked.set()
+        text = str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    else:
+        signal.alarm(10)
+        text = "child"
+    start_response("200 OK", [])
+    return [text.encode("ascii")]
+
+server = wsgix.Server(application, request_timeout=60)
+with server:
+    print(server.url, flush=True)
+    input()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_child_waits_for_no_thread_that_it_does_not_have():
+    command = [sys.executable, "-uW", "ignore", "-c", LOCKED]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert fetch(process.stdout.readline().strip()) == b"0"
+            process.communicate("\n", timeout=20)
+            assert process.returncode == 0
+        finally:
+            process.kill()

@@ -113,6 +113,13 @@ class CallTimeout:
             "the application ran for more than %g seconds: %s\n%s", self._seconds, call.responder.name, stack
         )
 
+    # In a child that the application has forked
+
+    def leave(self) -> None:
+        """Look after no call any more: nobody watches."""
+        self._lock = threading.Lock()  # as in `Scheduler.leave`
+        self._calls.clear()
+
 
 def _interrupt(ident: int, error: type[BaseException] | None) -> None:
     """Have *error* raised in a thread once it runs Python code; None takes back one that was not yet."""

@@ -522,5 +522,6 @@ class Connection(Outgoing):
 
     def leave(self) -> None:
         """Give up this process's descriptor, without a word to the client."""
+        self.renew_lock()
         if self.lent is None:  # else the child may be there to talk to the client
             self._raw.close()

@@ -367,6 +367,11 @@ class Outgoing:
         block = os.pread(self._file, min(size, TOGETHER), self._file_offset)
         return self.socket.send(block) if block else 0
 
+    def renew_lock(self) -> None:
+        """Wait for nobody who was sending: in a child that was forked, no other thread is there any more."""
+        if self._stalled is not None:
+            self._stalled = Lock()
+
     def _close_file(self) -> None:
         if self._file >= 0:
             os.close(self._file)

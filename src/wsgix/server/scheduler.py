@@ -451,6 +451,8 @@ class Scheduler:
     def leave(self) -> None:
         """Have nobody lead any more; the thread that has forked ends once it comes back."""
         self._lock = threading.Lock()  # another thread may have held the old one, and is not there any more
+        if self.call_timeout is not None:
+            self.call_timeout.leave()
         self._stopped = True
         self._waiting.clear()
         self._leader.claim.clear()
