@@ -88,6 +88,25 @@ def test_a_head_in_pieces_is_read_on_where_it_stopped():
     assert reader.read(PLAIN, 0, TEMPLATE) == read(PLAIN)
 
 
+@pytest.mark.parametrize(
+    ("raw", "target"),
+    [
+        (b"", None),
+        (b"GET /next HTTP/1.1", None),
+        (b"GET /next HTTP/1.1\r\nHo", "/next"),
+        (b"GET /next\r\n\r\n", None),
+        (GET.replace(b"/", b"/next", 1) + HOST + b"X\r\n\r\n", "/next"),
+        (PLAIN, None),
+    ],
+)
+def test_the_line_of_a_head_that_is_not_whole_or_was_refused_is_known_once_it_is_read(raw, target):
+    reader = RequestReader()
+    reader.read(PLAIN, 0, TEMPLATE)
+    reader.read(raw, 0, TEMPLATE)
+    line = reader.line_so_far
+    assert (line and line.target) == target
+
+
 def test_no_byte_is_searched_twice_for_the_end_of_a_line():
     class Counting(bytearray):
         searched = 0
