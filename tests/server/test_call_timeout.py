@@ -119,7 +119,7 @@ def test_a_thread_that_comes_back_at_once_is_counted_out_once(serve, monkeypatch
         (thread,) = threads
         return not thread.is_alive() or thread.ident in [spare.ident for spare in members._spares]
 
-    monkeypatch.setattr(call_timeout._log, "error", lambda *arguments: eventually(is_back))
+    monkeypatch.setattr(call_timeout.log, "error", lambda *arguments: eventually(is_back))
     client = site.dial()
     client.send(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
     assert client.response().status == "504"

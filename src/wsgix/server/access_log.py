@@ -17,7 +17,6 @@ from wsgix.server.sure_log import log
 STANDARD_OUTPUT: Final = "-"
 
 _NAME: Final = "the access log"
-_log: Final = log
 
 
 class AccessLog:
@@ -67,7 +66,7 @@ class AccessLog:
         try:
             self._lines.append(self._make_line(text, client, answered, seconds))
         except BaseException:  # what an application left in its environ may do anything when it is looked at
-            _log.exception("no line in the access log for %s", ascii(answered.request_line))
+            log.exception("no line in the access log for %s", ascii(answered.request_line))
 
     def add_refusal(self, client: str, environ: Mapping[str, Any], status: str, size: int) -> None:
         """Note a request that was refused; see `access_format.refused`."""

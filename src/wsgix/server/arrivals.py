@@ -47,8 +47,6 @@ _MOST_RESERVED: Final = 256
 
 _CANNOT_ACCEPT: Final = "cannot accept connections"
 
-_log: Final = log
-
 
 def _last_descriptor() -> int:
     """Return the last descriptor that is for connections; the system gives the lowest number that is free."""
@@ -186,7 +184,7 @@ class Arrivals(Departures):
             connection.socket = tls.raw
             self._refuse(connection, PLAIN_HTTP)
         elif state is Handshake.FAILED:
-            _log.info("no TLS handshake with %s: %s", connection.name, tls.fault)
+            log.info("no TLS handshake with %s: %s", connection.name, tls.fault)
             # A reset would take the alert from the client.
             connection.socket = tls.raw
             self._linger(connection)
@@ -220,7 +218,7 @@ class Arrivals(Departures):
 
     def _lose(self, listener: Listener, error: OSError) -> None:
         """Go on without *listener*, which would be ready for ever; without any, stop."""
-        _log.error("no further connections at %s: %s", listener.url, error.strerror)
+        log.error("no further connections at %s: %s", listener.url, error.strerror)
         # Its socket may know the number no longer.
         fd = next(fd for fd, (each, _) in self._listeners.items() if each is listener)
         del self._listeners[fd]

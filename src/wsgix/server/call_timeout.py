@@ -8,13 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from wsgix.server.error_log import stack_text
 from wsgix.server.responder import Responder
 from wsgix.server.sure_log import log
-
-_log: Final = log
 
 
 class RequestTimeout(Exception):
@@ -109,7 +107,7 @@ class CallTimeout:
             call.responder.time_out(partial(_interrupt, ident, RequestTimeout))
         if call.responder.is_answered_for:
             call.note()
-        _log.error(
+        log.error(
             "the application ran for more than %g seconds: %s\n%s", self._seconds, call.responder.name, stack
         )
 

@@ -24,8 +24,6 @@ _VERIFY_MODES: Final = {
 _MISMATCHES: Final = frozenset({"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
 """What OpenSSL says of a key that belongs to another certificate; the last, if it is of another kind."""
 
-_log: Final = log
-
 
 class Certificates:
     """The certificates of a server; which one a client gets is decided by the name it asks for (SNI).
@@ -71,9 +69,9 @@ class Certificates:
         try:
             self._context = self._load()
         except ConfigurationError as error:
-            _log.error("the certificates stay as they were: %s", error)
+            log.error("the certificates stay as they were: %s", error)
         else:
-            _log.info("the certificates were read again")
+            log.info("the certificates were read again")
 
     def _load(self) -> ssl.SSLContext:
         """Return the context that handshakes begin with; it knows of the others."""
@@ -90,9 +88,7 @@ class Certificates:
             first = certfiles.get((names, algorithm))
             if first is not None:
                 # A context has room for one of a kind, and takes the last.
-                _log.warning(
-                    "certfile %r is not used: %r has the same names and kind of key", certfile, first
-                )
+                log.warning("certfile %r is not used: %r has the same names and kind of key", certfile, first)
                 continue
             certfiles[names, algorithm] = certfile
             if names in by_names:
@@ -184,4 +180,4 @@ def _load_pair(context: ssl.SSLContext, certfile: str, keyfile: str) -> None:
 def _warn_if_exposed(keyfile: str) -> None:
     """Warn if other users of the machine may use the key."""
     if os.name == "posix" and os.stat(keyfile).st_mode & (stat.S_IROTH | stat.S_IWOTH):
-        _log.warning("every user of this machine can use the private key in %r: chmod o-rw it", keyfile)
+        log.warning("every user of this machine can use the private key in %r: chmod o-rw it", keyfile)

@@ -37,8 +37,6 @@ CONTENT_SIZE: Final = 1 << 18
 _NO_READER: Final = RequestReader()
 """Stands where a connection has been closed."""
 
-_log: Final = log
-
 
 class Connection(Outgoing):
     """An accepted socket.
@@ -423,7 +421,7 @@ class Connection(Outgoing):
     def _not_stored(self, error: OSError) -> Refusal:
         # The client has done nothing wrong; that no directory for temporary files can be written to is no
         # full disk, and only the system says which it was.
-        _log.error("cannot store the content of a request from %s: %s", self.name, error.strerror or error)
+        log.error("cannot store the content of a request from %s: %s", self.name, error.strerror or error)
         return STORAGE_FULL
 
     def flush_interim(self) -> None:

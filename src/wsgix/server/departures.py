@@ -36,8 +36,6 @@ LINGER_MOST_SECONDS: Final = 30.0
 
 _WARNING_SECONDS: Final = 60.0
 
-_log: Final = log
-
 
 class Departures:
     """Connections, and what happens to them from an answer on."""
@@ -96,7 +94,7 @@ class Departures:
         """Log a shortage, once in a while; on any thread."""
         if self._now >= self._next_warning:
             self._next_warning = self._now + _WARNING_SECONDS
-            _log.warning("%s, %d are open: %s", what, len(self._connections), error.strerror)
+            log.warning("%s, %d are open: %s", what, len(self._connections), error.strerror)
 
     def _postpone(self, connection: Connection) -> None:
         """Let others have their turn before the requests of *connection* that have arrived."""
@@ -111,7 +109,7 @@ class Departures:
     def _refuse(self, connection: Connection, refusal: Refusal, further_lines: bytes = b"") -> None:
         """Answer without the application, and close."""
         connection.describe_unread()
-        _log.info("refused a request from %s: %s", connection.name, refusal.word)
+        log.info("refused a request from %s: %s", connection.name, refusal.word)
         head_only = connection.environ.get("REQUEST_METHOD") == "HEAD"
         response = refusal_response(refusal, date_and_server.now() + further_lines, bodiless=head_only)
         if self._access_log is not None:
@@ -162,7 +160,7 @@ class Departures:
     def _note_file_fault(self, connection: Connection, error: OSError) -> None:
         """Log that a file could not be sent, if that is not the client's doing."""
         if error.errno in FILE_FAULTS:
-            _log.error("cannot read the file that %s is sent: %s", connection.name, error.strerror)
+            log.error("cannot read the file that %s is sent: %s", connection.name, error.strerror)
 
     def _wait_for_client(self, connection: Connection) -> None:
         """Wait until the client takes more."""

@@ -26,8 +26,6 @@ _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY | os.O_NO
 _MODE: Final = 0o640
 """Of a new file: its lines tell who did what."""
 
-_log: Final = log
-
 
 class LogFile:
     """An open log.
@@ -94,7 +92,7 @@ class LogFile:
 
     def _warn(self, reason: object) -> None:
         if self._name:
-            _log.warning("%s cannot be written: %s; lines lost so far: %d", self._name, reason, self._lost)
+            log.warning("%s cannot be written: %s; lines lost so far: %d", self._name, reason, self._lost)
 
     @property
     def is_behind(self) -> bool:
@@ -112,7 +110,7 @@ class LogFile:
         try:
             fd = _open(self._path)
         except OSError as error:
-            _log.error("%s cannot be reopened: %s: %s", self._name, self._path, error.strerror)
+            log.error("%s cannot be reopened: %s: %s", self._name, self._path, error.strerror)
             return
         # One step: no writer ever sees the descriptor closed.
         os.dup2(fd, self._fd, inheritable=False)

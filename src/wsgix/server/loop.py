@@ -40,8 +40,6 @@ _BURST: Final = 32
 
 _BEFORE_REQUEST: Final = (PROXY, HANDSHAKE, HEAD)
 
-_log: Final = log
-
 
 class Loop(Arrivals):
     """The connections of one worker, and the work on them.
@@ -163,7 +161,7 @@ class Loop(Arrivals):
         """
         if connection is None or not self.scheduler.leads(member):
             raise  # noqa: PLE0704  # for the scheduler to log
-        _log.exception("the server's loop failed, and closes the connection of %s", connection.name)
+        log.exception("the server's loop failed, and closes the connection of %s", connection.name)
         if self._connections.get(connection.fd) is connection:
             if connection.is_until_close:
                 connection.will_reset()

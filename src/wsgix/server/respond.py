@@ -6,7 +6,7 @@ Any thread may respond. What the response is made of is `responder`'s; who respo
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from wsgix.core.exchange import Application
 from wsgix.core.framing import ABORT, Outcome
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 Respond: TypeAlias = Callable[[Connection], Outcome]
 """Runs the application for the request that a connection has collected."""
-
-_log: Final = log
 
 
 def make_respond(
@@ -92,4 +90,4 @@ def _note_nothing(_client: str, _responder: Responder, _begin: float = 0.0) -> N
 def _fail(responder: Responder) -> None:
     """Note that not even the answer to a failure could be given; in an `except` clause."""
     responder.outcome = ABORT
-    _log.exception("the response failed: %s", responder.name)
+    log.exception("the response failed: %s", responder.name)

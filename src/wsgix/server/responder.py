@@ -48,8 +48,6 @@ SERVER_LINE: Final = b"Server: wsgix\r\n"
 
 date_and_server: Final = DateLine(SERVER_LINE)
 _date: Final = DateLine()
-_log: Final = log
-
 # Few methods and statuses make up nearly all traffic.
 _framing: Final = lru_cache(response_framing)
 
@@ -515,21 +513,21 @@ class Responder(Exchange):
     def _lose_client(self, error: BaseException) -> None:
         # An application that goes on loses it again with each block.
         if self._client_gone is None:
-            _log.info("the response ended early, %s: %s", error, self.name)
+            log.info("the response ended early, %s: %s", error, self.name)
         super()._lose_client(error)
         self._connection.lose(ConnectionAbortedError(*error.args))
 
     def log_exception(self, exc_info: ExcInfo) -> None:
         """Log a traceback below the request line; a client's fault is one line."""
         if self._refusal is not INTERNAL_ERROR:
-            _log.info("%s: %s", self._refusal.word, self.name)
+            log.info("%s: %s", self._refusal.word, self.name)
             return
-        _log.error("the application failed: %s", self.name, exc_info=exc_info)
+        log.error("the application failed: %s", self.name, exc_info=exc_info)
 
     def log_violation(self, message: str) -> None:
         """Log *message* with the request line; nothing is risked on a connection with a faulty response."""
         self.outcome = CLOSE
-        _log.error("%s: %s", message, self.name)
+        log.error("%s: %s", message, self.name)
 
     def error_output(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """Answer 500 with fixed words, or what a refused request deserves: what failed is for the log."""

@@ -40,9 +40,6 @@ _MOST_SECONDS: Final = 4 * _SLOW_SECONDS
 """What one slow call counts at most: a rare slow one must not send the fast ones to threads."""
 
 
-_log: Final = log
-
-
 class Room(Protocol):
     """What the scheduler needs of the loop."""
 
@@ -341,7 +338,7 @@ class Scheduler:
             try:
                 self._room.lead(member)
             except BaseException:
-                _log.exception("the server's loop failed")
+                log.exception("the server's loop failed")
                 if self.leads(member):
                     continue
             return
@@ -401,7 +398,7 @@ class Scheduler:
             try:
                 self._look()
             except Exception:  # without this thread, the first call that hangs would be the last one
-                _log.exception("the server's watchdog failed")
+                log.exception("the server's watchdog failed")
 
     def _look(self) -> None:
         """Do what is due for calls that go on."""
@@ -461,5 +458,5 @@ class Scheduler:
 
 def _not_responded(connection: Connection) -> Outcome:
     """Log what not even the answer to a failure could be given for; in an `except` clause."""
-    _log.exception("the response to %s failed", connection.name)
+    log.exception("the response to %s failed", connection.name)
     return ABORT
