@@ -30,6 +30,29 @@ class Folder:
             """,
         )
 
+    def write_asgi(self, name: str) -> Path:
+        """Write a module with applications for ASGI, of all kinds."""
+        return self.write(
+            name,
+            """
+            import functools
+
+            async def function(scope, receive, send):
+                pass
+
+            class Application:
+                async def __call__(self, scope, receive, send):
+                    pass
+
+                async def method(self, scope, receive, send):
+                    pass
+
+            instance = Application()
+            create = Application
+            partial = functools.partial(function)
+            """,
+        )
+
 
 @pytest.fixture
 def folder(tmp_path):

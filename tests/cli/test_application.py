@@ -317,26 +317,7 @@ def test_a_factory_that_returns_nothing_to_call(folder):
 
 @pytest.mark.parametrize("name", ["function", "instance", "instance.method", "create()", "partial"])
 def test_an_application_for_asgi(folder, name):
-    folder.write(
-        "awaited.py",
-        """
-        import functools
-
-        async def function(scope, receive, send):
-            pass
-
-        class Application:
-            async def __call__(self, scope, receive, send):
-                pass
-
-            async def method(self, scope, receive, send):
-                pass
-
-        instance = Application()
-        create = Application
-        partial = functools.partial(function)
-        """,
-    )
+    folder.write_asgi("awaited.py")
     assert refusal_of(f"awaited:{name}", folder) == (
         "it is an ASGI application, whose calls are awaited; name one for WSGI"
     )

@@ -220,19 +220,7 @@ def test_what_is_wrong_is_one_line_and_exits_with_2(check, name, options, says):
 
 @pytest.mark.parametrize("name", ["function", "instance"])
 def test_an_asgi_application_is_told_apart(check, folder, name):
-    folder.write(
-        "asgi_to_check.py",
-        """
-        async def function(scope, receive, send):
-            pass
-
-        class Application:
-            async def __call__(self, scope, receive, send):
-                pass
-
-        instance = Application()
-        """,
-    )
+    folder.write_asgi("asgi_to_check.py")
 
     status, out, err = check(f"asgi_to_check:{name}")
 

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 import wsgix
-from wsgix.server import listeners, loop
+from wsgix.server import listeners, loop, streaming
 
 PATIENCE = 20.0
 """Seconds that a test waits for what must happen; a green run never waits so long."""
@@ -47,6 +47,11 @@ class Response:
 
 class Truncated(Exception):
     """The connection ended inside a response."""
+
+
+def own_threads():
+    """Return the threads of all servers in this process."""
+    return [thread for thread in threading.enumerate() if thread.name == "wsgix"]
 
 
 class Client:
@@ -356,3 +361,16 @@ def hello():
 def truncated():
     """The exception of a client whose connection ended inside a response."""
     return Truncated
+
+
+@pytest.fixture
+def held_reading(monkeypatch):
+    """Readers of content that has yet to come wait; two events: that one does, and that they go on."""
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def wait_readable(*_):
+        waits.set()
+        return goes_on.wait(PATIENCE)
+
+    monkeypatch.setattr(streaming, "wait_readable", wait_readable)
+    return waits, goes_on

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from wsgix.server import call_timeout, scheduler, streaming
+from wsgix.server import call_timeout, scheduler
 from wsgix.server.call_timeout import RequestTimeout
 
 SHORT = 0.5
@@ -129,15 +129,9 @@ def test_a_thread_that_comes_back_at_once_is_counted_out_once(serve, monkeypatch
 
 
 def test_a_thread_that_is_counted_out_gives_no_turn_up_when_it_waits_for_its_client(
-    serve, monkeypatch, eventually
+    serve, held_reading, eventually
 ):
-    waits, goes_on = threading.Event(), threading.Event()
-
-    def wait_readable(*_):
-        waits.set()
-        return goes_on.wait(20)
-
-    monkeypatch.setattr(streaming, "wait_readable", wait_readable)
+    waits, goes_on = held_reading
 
     def application(environ, start_response):
         try:

@@ -53,15 +53,23 @@ def template():
 
 
 @pytest.fixture
-def pair(template):
-    """A connection and the client's end."""
+def noted(template):
+    """A connection, the client's end, and the connections of which a loop is told that they have stalled."""
+    told = []
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.settimeout(20)
-    connection = Connection(ours, ("192.0.2.7", 4711), template, COMMON)
-    yield connection, theirs
+    connection = Connection(ours, ("192.0.2.7", 4711), template, common(on_stall=told.append))
+    yield connection, theirs, told
     connection.close()
     theirs.close()
+
+
+@pytest.fixture
+def pair(noted):
+    """A connection and the client's end."""
+    connection, theirs, _ = noted
+    return connection, theirs
 
 
 HEAD = b"POST /p HTTP/1.1\r\nHost: t\r\n%b\r\n"
@@ -424,11 +432,8 @@ class Meanwhile:
         pass
 
 
-def test_the_loop_is_told_of_what_stays_though_it_has_just_sent_what_did(template):
-    told = []
-    ours, client = socket.socketpair()
-    ours.setblocking(False)
-    connection = Connection(ours, ("192.0.2.7", 4711), template, common(on_stall=told.append))
+def test_the_loop_is_told_of_what_stays_though_it_has_just_sent_what_did(noted):
+    connection, client, told = noted
     connection.send(b"x" * (8 << 20), is_last=True)
     assert told == [connection]
     gathered = connection.gather(b"", chunked=False)
@@ -443,15 +448,10 @@ def test_the_loop_is_told_of_what_stays_though_it_has_just_sent_what_did(templat
     connection.push(is_last=True)
     assert connection.outbox
     assert told == [connection, connection]
-    connection.close()
-    client.close()
 
 
-def test_what_is_gathered_leaves_at_once_and_nothing_is_left_to_see_to(template):
-    told = []
-    ours, client = socket.socketpair()
-    ours.setblocking(False)
-    connection = Connection(ours, ("192.0.2.7", 4711), template, common(on_stall=told.append))
+def test_what_is_gathered_leaves_at_once_and_nothing_is_left_to_see_to(noted):
+    connection, client, told = noted
     connection.end_request()  # from now on it is as between two requests
     gathered = connection.gather(b"head ", chunked=True)
     gathered += [b"one ", b"two"]
@@ -462,8 +462,6 @@ def test_what_is_gathered_leaves_at_once_and_nothing_is_left_to_see_to(template)
     assert told == []
     connection.send(b"next")
     assert client.recv(100) == b"next"
-    connection.close()
-    client.close()
 
 
 def test_no_chunk_is_made_of_nothing(pair):
@@ -488,11 +486,8 @@ def test_what_was_sent_of_it_meanwhile_does_not_leave_again(pair, chunked):
     assert not connection.is_simple
 
 
-def test_whoever_takes_the_lead_has_what_is_gathered_sent(template):
-    told = []
-    ours, client = socket.socketpair()
-    ours.setblocking(False)
-    connection = Connection(ours, ("192.0.2.7", 4711), template, common(on_stall=told.append))
+def test_whoever_takes_the_lead_has_what_is_gathered_sent(noted):
+    connection, client, told = noted
     connection.end_request()
     gathered = connection.gather(b"head ", chunked=False)
     gathered.append(b"one ")
@@ -503,35 +498,23 @@ def test_whoever_takes_the_lead_has_what_is_gathered_sent(template):
     gathered.append(b"two ")
     connection.release(8, b"end")
     assert client.recv(100) == b"two end"
-    connection.close()
-    client.close()
 
 
-def test_what_begins_to_be_gathered_just_as_the_lead_is_lost_is_sent(template):
-    told = []
-    ours, client = socket.socketpair()
-    ours.setblocking(False)
-    connection = Connection(ours, ("192.0.2.7", 4711), template, common(on_stall=told.append))
+def test_what_begins_to_be_gathered_just_as_the_lead_is_lost_is_sent(noted):
+    connection, client, told = noted
     connection.let_go()
     assert told == []
     connection.gather(b"head", chunked=False)
     assert told == [connection]
     assert connection.flush_meanwhile()
     assert client.recv(100) == b"head"
-    connection.close()
-    client.close()
 
 
-def test_what_a_client_does_not_take_of_it_is_kept(template):
-    told = []
-    ours, client = socket.socketpair()
-    ours.setblocking(False)
-    connection = Connection(ours, ("192.0.2.7", 4711), template, common(on_stall=told.append))
+def test_what_a_client_does_not_take_of_it_is_kept(noted):
+    connection, _, told = noted
     connection.end_request()
     connection.gather(b"head", chunked=False).append(b"x" * (8 << 20))
     connection.release(8 << 20, b"")
     assert told == [connection]
     assert connection.outbox
     assert not connection.is_simple
-    connection.close()
-    client.close()

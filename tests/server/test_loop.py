@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.server.conftest import Client, Leaving, Truncated
+from tests.server.conftest import Client, Leaving, Truncated, own_threads
 from wsgix.core.streams import IncompleteBody
 from wsgix.server import arrivals, departures, outgoing, poller, scheduler, streaming
 from wsgix.server import loop as module
@@ -77,10 +77,6 @@ PROXY_HEADER = b"PROXY TCP4 192.0.2.1 127.0.0.1 1 2\r\n"
 
 def phases(site):
     return [connection.phase for connection in [*site.loop._connections.values()]]
-
-
-def own_threads():
-    return [thread for thread in threading.enumerate() if thread.name == "wsgix"]
 
 
 def receive_all(connected):
@@ -549,16 +545,10 @@ def test_streamed_content_that_nobody_reads_and_comes_slowly_does_not_reset_the_
 
 
 def test_a_thread_that_reads_on_when_the_response_is_over_takes_nothing_of_the_next_request(
-    serve, echo, monkeypatch, eventually
+    serve, echo, held_reading, eventually
 ):
-    waits, goes_on = threading.Event(), threading.Event()
+    waits, goes_on = held_reading
     failures = []
-
-    def wait_readable(*_):
-        waits.set()
-        return goes_on.wait(20)
-
-    monkeypatch.setattr(streaming, "wait_readable", wait_readable)
 
     def read(content):
         for _ in range(2):

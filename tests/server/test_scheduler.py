@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.server.conftest import own_threads
 from wsgix.core.framing import KEEP
 from wsgix.server import departures
 from wsgix.server import scheduler as module
@@ -54,10 +55,6 @@ def patient_watchdog(monkeypatch):
 
 def send(client, path="/"):
     client.send(f"GET {path} HTTP/1.1\r\nHost: t\r\n\r\n".encode("ascii"))
-
-
-def own_threads():
-    return [thread for thread in threading.enumerate() if thread.name == "wsgix"]
 
 
 @pytest.mark.usefixtures("patient_watchdog")
