@@ -49,12 +49,10 @@ class _Parser(argparse.ArgumentParser):
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Report arguments that are *unknown*, with the options that may have been meant by the first."""
-        import difflib  # only a mistake pays for it
+        from wsgix.server.settings import did_you_mean  # only a mistake pays for it
 
-        near = difflib.get_close_matches(
-            unknown[0].partition("=")[0], self._option_string_actions, cutoff=0.7
-        )
-        hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+        question = did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
+        hint = f" ({question})" if question else ""
         self.error(f"there is no option or argument {' '.join(unknown)}{hint}")
 
 

@@ -141,11 +141,16 @@ def variable_of(name: str) -> str:
 
 
 def _near(name: str, spell: Callable[[str], str]) -> str:
-    """Say which settings may have been meant by *name*, each as *spell* writes it."""
+    question = did_you_mean(name, [row.name for row in SETTINGS], spell)
+    return f"; {question}" if question else ""
+
+
+def did_you_mean(name: str, known: Iterable[str], spell: Callable[[str], str] = str) -> str:
+    """Ask which of *known* may have been meant by *name*, each as *spell* writes it; "" if none is near."""
     import difflib  # only a mistake pays for it
 
-    near = difflib.get_close_matches(name, [row.name for row in SETTINGS], cutoff=0.7)
-    return f"; did you mean {' or '.join(map(spell, near))}?" if near else ""
+    near = difflib.get_close_matches(name, [*known], cutoff=0.7)
+    return f"did you mean {' or '.join(map(spell, near))}?" if near else ""
 
 
 def _check_together(settings: Settings) -> None:
