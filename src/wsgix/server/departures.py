@@ -123,7 +123,7 @@ class Departures:
         self._leave(connection)
 
     def _after_response(self, connection: Connection) -> None:
-        if (connection.outbox or connection.file_left) and not self._flushed(connection):
+        if not connection.has_all_left and not self._flushed(connection):
             return
         if connection.streamed is not None:
             self._skip(connection)

@@ -148,12 +148,9 @@ class Outgoing:
                 start, self.outbox = self.outbox, _EMPTY
                 blocks, self._gathered = self._gathered, _NOTHING
                 self._stalled = None
-        if not is_untouched:
-            self.send(ending, True)
-        elif self._gathers_chunks and size:
-            self.send(b"".join((start, chunk_start(size), *blocks, CHUNK_END, ending)), True)
-        else:
-            self.send(b"".join((start, *blocks, ending)), True)
+        if is_untouched:
+            ending = b"".join((start, *self._framed(blocks, size), ending))
+        self.send(ending, True)
 
     def fall_silent(self) -> None:
         """Send nothing more, whatever comes; on any thread."""
@@ -220,11 +217,14 @@ class Outgoing:
         size = len(gathered)
         blocks = gathered[:size]
         del gathered[:size]
-        if self._gathers_chunks:
-            size = sum(map(len, blocks))
-            # An empty chunk would end the content.
-            return [chunk_start(size), *blocks, CHUNK_END] if size else []
-        return blocks
+        return self._framed(blocks, sum(map(len, blocks)))
+
+    def _framed(self, blocks: list[bytes], size: int) -> list[bytes]:
+        """Return gathered *blocks*, of *size* bytes, as they are to leave."""
+        if not self._gathers_chunks:
+            return blocks
+        # An empty chunk would end the content.
+        return [chunk_start(size), *blocks, CHUNK_END] if size else []
 
     def _wait_for_client(self) -> None:
         settings = self._common.settings
