@@ -633,24 +633,32 @@ def test_streamed_content_that_is_too_slow_is_refused(serve, echo):
     assert client.ended
 
 
+@pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize(
-    ("length", "fails"), [("10", True), ("10", False), (None, True)], ids=["fails", "too much", "no length"]
+    ("length", "last"),
+    [("10", None), ("10", b"d"), ("10", "d"), ("11", "d"), (None, None), (None, "d")],
+    ids=["fails", "too much", "too much and text", "text", "fails without length", "text without length"],
 )
-def test_small_blocks_leave_however_the_response_ends(serve, length, fails):
+def test_small_blocks_leave_however_the_response_ends(serve, length, last, kept):
     def application(environ, start_response):
+        if environ["PATH_INFO"] == "/whole":
+            start_response("200 OK", [("Content-Length", "0")])
+            return []
         start_response("200 OK", [("Content-Length", length)] if length else [])
         return blocks()
 
     def blocks():
         yield b"first"
         yield b"secon"
-        if fails:
+        if last is None:
             raise ZeroDivisionError
-        yield b"d"
+        yield last
 
     site = serve(application)
     for _ in range(5):
         client = site.dial()
+        if kept:
+            client.get("/whole")
         client.send(get("/"))
         client.until(b"\r\n\r\n")
         if length:

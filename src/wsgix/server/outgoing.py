@@ -169,6 +169,7 @@ class Outgoing:
 
     def push(self, is_last: bool = False) -> None:
         """Send what the socket takes of what is kept or gathered; wait and raise as `send` does."""
+        self.is_simple = False
         self._push(is_last, self._queue() if self._gathered else False)
 
     def _queue(self, *pieces: bytes) -> bool:

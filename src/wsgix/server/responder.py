@@ -209,6 +209,7 @@ class Responder(Exchange):
                 self.bytes_sent += size
         # It is large, or too much, or no block at all.
         self._gathered = None
+        connection.is_simple = False  # what is gathered has to leave even if this is refused
         self.write(block)
 
     def _release(self, ending: bytes) -> None:
