@@ -14,7 +14,7 @@ from wsgix.core.exchange import Environ
 from wsgix.core.framing import CHUNKED, HTTP_1_0, KEEP, NO_BODY, Outcome
 from wsgix.facts.refusals import STORAGE_FULL, Refusal
 from wsgix.server.outgoing import Outgoing
-from wsgix.server.phase import BODY, BUSY, HEAD, Phase
+from wsgix.server.phase import BODY, BUSY, CLOSED, HEAD
 from wsgix.server.request_body import RequestBody
 from wsgix.server.shared import Common
 from wsgix.server.streaming import RECEIVE_SIZE, StreamedBody
@@ -462,6 +462,8 @@ class Connection(Outgoing):
     @property
     def is_clear(self) -> bool:
         """Whether the response has left, and neither the request nor another has left anything to see to."""
+        if self.is_simple:
+            return not self.inbox
         return not (
             self.outbox
             or self.file_left
@@ -499,18 +501,20 @@ class Connection(Outgoing):
 
     def close(self) -> None:
         """Close the socket, and what the request at hand holds."""
-        self.phase = Phase.CLOSED
+        self.phase = CLOSED
         if self.is_taken:
             # The application may have left a thread behind that waits for the client: closing this descriptor
             # would neither wake it nor tell the client.
             self.say_end()
             self.cut_off()
-        self.end_request()
+        if not self.is_simple:
+            self.end_request()
+        if self._file >= 0:
+            self.file_left = 0
+            self._close_file()
         # They lead back to this connection.
         self.template = self.environ = self._repeated_environ = {}
         self.reader = _NO_READER
-        self.file_left = 0
-        self._close_file()
         try:
             self.socket.close()
         except OSError:  # the descriptor is gone, whatever is reported

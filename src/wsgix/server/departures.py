@@ -251,7 +251,8 @@ class Departures:
         self._close(connection)
 
     def _close(self, connection: Connection) -> None:
-        self._want(connection, 0)
+        if connection.interest or self._unpolled:
+            self._want(connection, 0)
         self._connections.pop(connection.fd, None)
         connection.close()
 

@@ -281,7 +281,8 @@ class Loop(Arrivals):
             outcome = self.scheduler.run(connection, member)
             if outcome is None:
                 return self.scheduler.leads(member)
-            if outcome is KEEP and connection.is_simple and not connection.closing:
+            # What is closing has another outcome; what has just been accepted is not polled for yet.
+            if outcome is KEEP and connection.is_simple and connection.interest:
                 # What `_settle` comes to for nearly all requests.
                 connection.environ = connection.template
                 connection.is_answering = False

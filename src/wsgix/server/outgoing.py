@@ -74,8 +74,7 @@ class Outgoing:
         self.socket = accepted
         self.fd = accepted.fileno()
         self._common = common
-        self.is_simple = False  # it is not polled for yet
-        self.is_inline = True
+        self.is_simple = self.is_inline = True
         self.is_taken = self.is_given_up = self.is_until_close = False
         self.outbox: bytearray | memoryview = _EMPTY
         self.file_left = 0

@@ -37,3 +37,4 @@ BUSY: Final = Phase.BUSY
 FLUSH: Final = Phase.FLUSH
 SKIP: Final = Phase.SKIP
 LINGER: Final = Phase.LINGER
+CLOSED: Final = Phase.CLOSED
