@@ -518,3 +518,63 @@ def test_what_a_client_does_not_take_of_it_is_kept(noted):
     assert told == [connection]
     assert connection.outbox
     assert not connection.is_simple
+
+
+def test_what_connections_share_makes_no_difference_to_an_environ(template):
+    shared = common()
+    own = HEAD.replace(b"POST", b"GET") % b"Cookie: a=b\r\n"
+    read = []
+    for _ in range(3):
+        ours, theirs = socket.socketpair()
+        connection = Connection(ours, ("192.0.2.7", 4711), template, shared)
+        for raw in (GET, GET, GET, own, GET, own, own, GET):
+            connection.take(raw)
+            assert connection.advance() is None
+            environ = connection.environ
+            assert environ.pop("wsgi.input").read() == b""
+            assert environ.pop("wsgi.early_hints")
+            read.append((raw, environ.copy(), connection.reader.line, connection.reader.wish))
+            environ.clear()  # the application may do so
+            connection.end_request()
+            connection.served += 1
+        connection.close()
+        theirs.close()
+    for raw, *what in read:
+        assert what == next(first for known, *first in read if known == raw)
+    assert [*shared.known_heads] == [GET]
+
+
+def test_a_connection_whose_head_is_known_goes_without_a_reader_until_another_one_comes(template):
+    shared = common()
+    readers = []
+    # The first one makes its names known, the second one itself.
+    for _ in range(3):
+        ours, theirs = socket.socketpair()
+        connection = Connection(ours, ("192.0.2.7", 4711), template, shared)
+        for raw in (GET, GET, HEAD % b"Content-Length: 1\r\n"):
+            connection.take(raw)
+            connection.advance()
+            readers.append(connection._reader is not None)
+            connection.end_request()
+            connection.served += 1
+        connection.close()
+        theirs.close()
+    assert readers[-3:] == [False, False, True]
+
+
+def test_a_head_that_is_known_may_come_in_pieces(template):
+    shared = common()
+    for cut in (len(GET), len(GET), 20):
+        ours, theirs = socket.socketpair()
+        connection = Connection(ours, ("192.0.2.7", 4711), template, shared)
+        connection.take(GET[:cut])
+        if cut < len(GET):
+            assert connection.advance() is NEED_MORE
+            connection.describe_unread()
+            assert connection.environ["REQUEST_URI"] == "/g"
+            connection.environ = connection.template
+            connection.take(GET[cut:])
+        assert connection.advance() is None
+        assert connection.environ["PATH_INFO"] == "/g"
+        connection.close()
+        theirs.close()

@@ -205,6 +205,20 @@ def test_a_head_is_known_to_all_connections_that_share_what_they_know(monkeypatc
         assert TEMPLATE | environ == reads[0]
 
 
+def test_a_head_that_is_known_is_found_by_itself():
+    known = KnownHeads()
+    reader = RequestReader(known=known)
+    for _ in range(2):
+        environ = RequestReader(known=known).read(PLAIN, 0, TEMPLATE)
+    reader.read(PLAIN, 0, TEMPLATE)
+    found = known.find(PLAIN)
+    assert TEMPLATE | found.variables == environ
+    assert found.framing == reader.framing
+    assert (found.line, found.wish, found.is_usual) == (reader.line, reader.wish, reader.is_usual)
+    for other in (bytearray(PLAIN), PLAIN + PLAIN, PLAIN[:-1], PLAIN + b"x" * http1._KNOWN_HEAD):
+        assert known.find(other) is None
+
+
 @pytest.mark.parametrize(
     "head",
     [

@@ -19,7 +19,7 @@ from wsgix.server.request_body import RequestBody
 from wsgix.server.shared import Common
 from wsgix.server.streaming import RECEIVE_SIZE, StreamedBody
 from wsgix.server.sure_log import log
-from wsgix.wire.http1 import COMPLETE, NEED_MORE, RequestReader, Step
+from wsgix.wire.http1 import COMPLETE, NEED_MORE, KnownHead, RequestReader, Step
 from wsgix.wire.http1_body import read_whole_chunks
 from wsgix.wire.http1_response import CONTINUE, early_hints
 
@@ -64,6 +64,7 @@ class Connection(Outgoing):
 
     __slots__ = (
         "_body",
+        "_reader",
         "_repeated",
         "_repeated_environ",
         "_rewrite",
@@ -109,7 +110,9 @@ class Connection(Outgoing):
             self._name_client(host.removeprefix(_MAPPED) if "." in host else host, str(client[1]))
         self.environ: Environ = self.template
         self._rewrite = common.trust.rewriter(client) if common.trust is not None else None
-        self.reader = RequestReader(common.limits, template["wsgi.url_scheme"], common.known_heads)
+        self.reader: RequestReader | KnownHead = _NO_READER
+        # Made for the first head that is not known.
+        self._reader: RequestReader | None = None
         self.inbox: bytes | bytearray = b""
         # The last request, if the same bytes make the same request again and nothing else is to be done.
         self._repeated: bytes | None = None
@@ -131,7 +134,7 @@ class Connection(Outgoing):
             return
         # A proxy has requests of many clients on one connection, and their fields tell whose each is.
         self.client = self.template.get("REMOTE_ADDR", "")
-        line = self.reader.line_so_far
+        line = self._reader.line_so_far if self._reader is not None else None
         if line is not None:
             known = {
                 "REQUEST_METHOD": line.method,
@@ -234,8 +237,26 @@ class Connection(Outgoing):
             self.environ = environ
             self.inbox = b""
             return None
-        reader = self.reader
         self._repeated = None
+        reader = self._reader
+        if reader is None:
+            known = self._common.known_heads.find(inbox) if self._rewrite is None else None
+            if known is not None:
+                # It is all that has come, and `_start` is 0 for want of a reader.
+                self.reader = known
+                environ = self.template | known.variables
+                if self.served:  # who polls will do so again
+                    self._repeated = bytes(inbox)
+                    self._repeated_environ = environ
+                    environ = environ.copy()
+                environ["wsgi.input"] = BytesIO()
+                self.environ = environ
+                self.inbox = b""
+                return None
+            common = self._common
+            scheme = self.template["wsgi.url_scheme"]
+            reader = self._reader = RequestReader(common.limits, scheme, common.known_heads)
+        self.reader = reader
         head = reader.read(inbox, self._start, self.template)
         if not isinstance(head, dict):
             return head
@@ -251,7 +272,7 @@ class Connection(Outgoing):
         # field" (RFC 9110, 7.8).
         may_change_protocol = "HTTP_UPGRADE" in environ and reader.line.version != HTTP_1_0
         if may_change_protocol:
-            self._lend(environ)
+            self._lend(environ, reader)
         self.environ = environ
         framing = reader.framing
         if framing == NO_BODY:
@@ -324,7 +345,7 @@ class Connection(Outgoing):
         common = self._common
         body = StreamedBody(self, reader.framing, common.limits, common.settings, awaits_continue)
         self.streamed = body
-        self.reader.is_usual = False
+        reader.is_usual = False
         environ = self.environ
         environ["wsgi.input"] = BufferedReader(body)
         if reader.framing == CHUNKED:
@@ -360,10 +381,10 @@ class Connection(Outgoing):
         body.drop()
         return step
 
-    def _lend(self, environ: Environ) -> None:
+    def _lend(self, environ: Environ, reader: RequestReader) -> None:
         """Offer the socket to an application that the client asks to speak another protocol."""
         self.is_simple = False
-        self.reader.is_usual = False
+        reader.is_usual = False
         if self.is_plain:
             from wsgix.server.lent import LentSocket
 
@@ -515,6 +536,7 @@ class Connection(Outgoing):
         # They lead back to this connection.
         self.template = self.environ = self._repeated_environ = {}
         self.reader = _NO_READER
+        self._reader = None
         try:
             self.socket.close()
         except OSError:  # the descriptor is gone, whatever is reported

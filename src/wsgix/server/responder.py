@@ -39,7 +39,7 @@ from wsgix.wire.http1_response import (
 )
 
 if TYPE_CHECKING:
-    from wsgix.wire.http1 import RequestReader
+    from wsgix.wire.http1 import KnownHead, RequestReader
 
 _HAS_SENDFILE: Final = hasattr(os, "sendfile")
 
@@ -110,7 +110,7 @@ class Responder(Exchange):
     _claim: list[None] | None = None
     is_answered_for: bool = False
 
-    def __init__(self, connection: Connection, environ: Environ, reader: "RequestReader") -> None:
+    def __init__(self, connection: Connection, environ: Environ, reader: "RequestReader | KnownHead") -> None:
         self._connection = connection
         self.environ = environ
         self._line = reader.line

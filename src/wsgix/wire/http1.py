@@ -51,6 +51,11 @@ class KnownHead(NamedTuple):
     wish: Outcome
     is_usual: bool
 
+    @property
+    def framing(self) -> int:
+        """There is no content."""
+        return NO_BODY
+
 
 class KnownHeads(dict[bytes, KnownHead]):
     """Heads with which connections have begun, to what they come to; for all connections with these limits.
@@ -65,6 +70,10 @@ class KnownHeads(dict[bytes, KnownHead]):
         super().__init__()
         # A head of this size or less keeps every limit but the number of its fields.
         self.small = min(limits.request_line, limits.field, limits.head - 4)
+
+    def find(self, buffer: bytes | bytearray) -> KnownHead | None:
+        """Return what *buffer* comes to, if it is one head that is known and nothing else."""
+        return self.get(buffer) if type(buffer) is bytes and len(buffer) <= _KNOWN_HEAD else None
 
 
 class RequestReader(SectionReader):
@@ -164,9 +173,9 @@ class RequestReader(SectionReader):
                 environ = self._read_alike(buffer)
                 if environ is not None:
                     return environ
-        elif self._template is None and self._block is None and not start and len(buffer) <= _KNOWN_HEAD:
+        elif self._template is None and self._block is None and not start:
             # What is known goes past the memory of a section: one that is there would come back later.
-            known = self._known.get(buffer) if type(buffer) is bytes else None
+            known = self._known.find(buffer)
             if known is not None and self._refusal is None:
                 self.line, variables, self.wish, self.is_usual = known
                 self.framing = NO_BODY
