@@ -300,10 +300,8 @@ def faults(monkeypatch):
     def plan(name, position, error=errno.ECONNRESET):
         made = Faults(name, position, OSError(error, os.strerror(error)))
 
-        class FaultySocket(socket.socket):
-            def _accept(self):
-                made.meet("accept")
-                return super()._accept()
+        class Accepted(socket.SocketType):
+            __slots__ = ()
 
             def recv(self, *args):
                 super().recv(1, socket.MSG_PEEK)  # one that finds nothing yet is not among them
@@ -327,7 +325,13 @@ def faults(monkeypatch):
                 super().close()  # the descriptor is gone whatever close() says
                 made.meet("close")
 
-        monkeypatch.setattr(listeners, "socket", SimpleNamespace(**{**vars(socket), "socket": FaultySocket}))
+        class Listening(Accepted, socket.socket):
+            def _accept(self):
+                made.meet("accept")
+                return super()._accept()
+
+        faulty = {"socket": Listening, "SocketType": Accepted}
+        monkeypatch.setattr(listeners, "socket", SimpleNamespace(**{**vars(socket), **faulty}))
         return made
 
     return plan

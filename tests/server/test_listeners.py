@@ -83,7 +83,7 @@ def test_a_connection_is_accepted_with_its_address_and_without_delay(listen, has
     with socket.create_connection(listener.socket.getsockname()) as client:
         listener.socket.settimeout(20)
         accepted, address = listener.accept()
-        with accepted:
+        with contextlib.closing(accepted):
             assert address == client.getsockname()
             assert (accepted.family, accepted.type) == (socket.AF_INET, socket.SOCK_STREAM)
             assert listener.is_delaying

@@ -55,7 +55,7 @@ class Certificates:
 
     # On the leader
 
-    def wrap(self, accepted: socket.socket, received: bytes = b"") -> TLSSocket:
+    def wrap(self, accepted: socket.SocketType, received: bytes = b"") -> TLSSocket:
         """Begin TLS on an accepted socket, from which *received* was read already."""
         return TLSSocket(accepted, self._context, received)
 

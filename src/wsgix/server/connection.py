@@ -93,7 +93,7 @@ class Connection(Outgoing):
 
     skipped: int
 
-    def __init__(self, accepted: socket.socket, client: Any, template: Environ, common: Common) -> None:
+    def __init__(self, accepted: socket.SocketType, client: Any, template: Environ, common: Common) -> None:
         super().__init__(accepted, common)
         self.phase = HEAD
         self.outcome: Outcome = KEEP
@@ -403,10 +403,10 @@ class Connection(Outgoing):
     @property
     def is_plain(self) -> bool:
         """Whether bytes leave as they are: then the socket can be lent, and files go by `sendfile`."""
-        return isinstance(self.socket, socket.socket)
+        return isinstance(self.socket, socket.SocketType)
 
     @property
-    def _raw(self) -> socket.socket:
+    def _raw(self) -> socket.SocketType:
         """The socket below TLS."""
         return self.socket if self.is_plain else self.socket.raw  # type: ignore[attr-defined]  # a TLSSocket
 

@@ -40,7 +40,7 @@ class LentSocket(socket.socket):
         OSError: there is no descriptor left.
     """
 
-    def __init__(self, connected: socket.socket, hand_over: Callable[["LentSocket"], object]) -> None:
+    def __init__(self, connected: socket.SocketType, hand_over: Callable[["LentSocket"], object]) -> None:
         super().__init__(
             connected.family, connected.type, connected.proto, fileno=socket.dup(connected.fileno())
         )

@@ -110,7 +110,7 @@ class Listener:
                 listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         leave_in_children(listening.close)
 
-    def accept(self) -> tuple[socket.socket, Any]:
+    def accept(self) -> tuple[socket.SocketType, Any]:
         """Return the next connection, and its address as `socket.accept` gives it.
 
         Raises:
@@ -120,10 +120,10 @@ class Listener:
             return self.socket.accept()
         fd, client = self._accept()
         # `socket.accept` looks up the names of family and type first, which takes longer than all of this.
-        family, type_, proto = self._kind
-        return socket.socket(family, type_, proto, fileno=fd), client
+        # `socket.socket` counts the files made of it, in Python; its base, which is in C, will do.
+        return socket.SocketType(*self._kind, fd), client
 
-    def set_no_delay(self, accepted: socket.socket) -> None:
+    def set_no_delay(self, accepted: socket.SocketType) -> None:
         """Let small packets leave at once; on Linux, accepted sockets inherit that, and only one is asked."""
         with contextlib.suppress(OSError):  # some systems fail if the client is gone already
             if accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY):

@@ -70,7 +70,7 @@ class Outgoing:
         "socket",
     )
 
-    def __init__(self, accepted: socket.socket, common: Common) -> None:
+    def __init__(self, accepted: socket.SocketType, common: Common) -> None:
         self.socket = accepted
         self.fd = accepted.fileno()
         self._common = common

@@ -24,7 +24,7 @@ class ProxyHeaderReceiver:
         """Whether a part of the header has arrived."""
         return bool(self._held)
 
-    def receive(self, accepted: socket.socket) -> Result:
+    def receive(self, accepted: socket.SocketType) -> Result:
         """Take what has arrived of the header off the socket.
 
         Runs on the leader. After a refusal, what arrived last is still in the socket.

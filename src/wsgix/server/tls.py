@@ -62,7 +62,7 @@ class TLSSocket:
         "raw",
     )
 
-    def __init__(self, raw: socket.socket, context: ssl.SSLContext, received: bytes = b"") -> None:
+    def __init__(self, raw: socket.SocketType, context: ssl.SSLContext, received: bytes = b"") -> None:
         self.raw = raw
         self.fault = ""
         self._incoming = ssl.MemoryBIO()
