@@ -670,6 +670,23 @@ def test_small_blocks_leave_however_the_response_ends(serve, length, last, kept)
                 client.until(b"\r\n5\r\nsecon")
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_nothing_follows_a_whole_response_of_which_an_iterator_writes_too_much(serve, kept):
+    def application(environ, start_response):
+        write = start_response("200 OK", [("Content-Length", "10")])
+        return [b"firstsecon"] if environ["PATH_INFO"] == "/whole" else blocks(write)
+
+    def blocks(write):
+        yield b"first"
+        write(b"secondary")
+
+    client = serve(application).dial()
+    if kept:
+        client.get("/whole")
+    client.send(get("/"))
+    assert client.rest().endswith(b"\r\n\r\nfirstsecon")
+
+
 def test_a_connection_that_the_leader_closes_at_once_costs_no_thread(serve, monkeypatch, eventually, caplog):
     is_inside, goes_on = threading.Event(), threading.Event()
 

@@ -342,7 +342,7 @@ class Responder(Exchange):
         super().finish_content()
         self.remaining = 0  # all is said: an error in close() must not cut what the client has yet to take
         if self._gathered is not None:
-            self._release(LAST_CHUNK)
+            self._release(LAST_CHUNK if self._framing is _CHUNKED else b"")
         elif self._framing is _CHUNKED:
             try:
                 self._pieces.append(LAST_CHUNK)
