@@ -158,16 +158,9 @@ REQUESTS = [
 
 @given(st.lists(st.tuples(st.sampled_from(REQUESTS), st.integers(0, 60), st.booleans()), max_size=8))
 @example([(REQUESTS[1], 0, False)] * 3 + [(REQUESTS[1], 30, False), (REQUESTS[0], 0, False)])
-# Between two requests with the same section, one that is known from other connections.
-@example([(REQUESTS[n], 0, False) for n in (13, 0, 9)])
 @example([(REQUESTS[n], 0, False) for n in (7, 7, 1, 2)])
 def test_what_is_remembered_makes_no_difference_however_requests_follow_and_are_cut(requests):
-    known = KnownHeads()
-    for first in reversed(range(len(requests))):
-        converse(requests[first:], RequestReader(known=known))
-
-
-def converse(requests, reader):
+    reader = RequestReader()
     arrivals = [b""]
     for (head, content), cut, joins in requests:
         raw = head + content
@@ -190,19 +183,6 @@ def converse(requests, reader):
     assert not held + b"".join(arrivals)
     # An application may keep its environ.
     assert all(environ == as_it_was for environ, as_it_was in kept)
-
-
-def test_a_head_is_known_to_all_connections_that_share_what_they_know(monkeypatch):
-    known = KnownHeads()
-    # The first one makes its names known, the second one itself.
-    reads = [RequestReader(known=known).read(PLAIN, 0, TEMPLATE) for _ in range(2)]
-    monkeypatch.setattr(http1, "parse_request_line", None)
-    monkeypatch.setattr(RequestReader, "_walk", None)
-    monkeypatch.setattr(RequestReader, "_read_block", None)
-    reads += [RequestReader(known=known).read(PLAIN, 0, {"other": "template"}) for _ in range(2)]
-    for environ in reads[2:]:
-        assert environ.pop("other") == "template"
-        assert TEMPLATE | environ == reads[0]
 
 
 def test_a_head_that_is_known_is_found_by_itself():
@@ -303,16 +283,6 @@ def test_after_a_refusal_nothing_is_read():
     assert reader.read(b"\n" + PLAIN, 0, {}) == BARE_LF
     assert reader.read(PLAIN, 0, {}) == BARE_LF
     assert reader.read(b"", 0, {}) == BARE_LF
-
-
-def test_after_a_refusal_not_even_what_is_known_is_read():
-    known = KnownHeads()
-    for _ in range(2):
-        RequestReader(known=known).read(PLAIN, 0, TEMPLATE)
-    assert PLAIN in known
-    reader = RequestReader(known=known)
-    assert reader.read(b"\n" + PLAIN, 0, TEMPLATE) == BARE_LF
-    assert reader.read(PLAIN, 0, TEMPLATE) == BARE_LF
 
 
 def test_a_name_with_an_underscore_is_dropped_or_refused():

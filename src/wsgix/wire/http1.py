@@ -115,7 +115,10 @@ class RequestReader(SectionReader):
     def __init__(
         self, limits: Limits = DEFAULT_LIMITS, scheme: str = "http", known: KnownHeads | None = None
     ) -> None:
-        """Take the limits, the scheme that the connection serves, "http" or "https", and what is known."""
+        """Take the limits, the scheme that the connection serves, "http" or "https", and what is known.
+
+        What is known is only added to here. Whoever has *known* looks there before it makes a reader.
+        """
         if known is None:
             known = KnownHeads(limits)
         SectionReader.__init__(self, limits)
@@ -173,17 +176,6 @@ class RequestReader(SectionReader):
                 environ = self._read_alike(buffer)
                 if environ is not None:
                     return environ
-        elif self._template is None and self._block is None and not start:
-            # What is known goes past the memory of a section: one that is there would come back later.
-            known = self._known.find(buffer)
-            if known is not None and self._refusal is None:
-                self.line, variables, self.wish, self.is_usual = known
-                self.framing = NO_BODY
-                self.expects_continue = False
-                self._searched = 0
-                self.end = len(buffer)
-                self._template = template
-                return template | variables
         searched = self._searched
         end = buffer.find(b"\r\n\r\n", start + searched - 3 if searched > 3 else start)
         if end < 0 or end - start > self._small:
