@@ -60,7 +60,7 @@ def measure(workload: Workload, peers: Sequence[Peer], plan: Plan) -> dict[str, 
             with _noting_faults(outcomes[contestant.peer.name]):
                 run_wrk(request, contestant.port, workload.tls, workload.connections, WARM_UP_SECONDS)
                 wait_until_quiet(contestant.server)
-        for number in range(plan.rounds):
+        for number in range(plan.rounds * workload.turns):
             # Back and forth, so that no server is always measured behind the same one.
             for contestant in contestants if number % 2 == 0 else reversed(contestants):
                 outcome = outcomes[contestant.peer.name]
