@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from wsgix.facts.grammar import ALPHA, DIGIT, HEXDIG, OWS, QDTEXT, QUOTABLE, TCHAR
 from wsgix.facts.refusals import BAD_FORWARDED, Refusal
-from wsgix.wire.addresses import UNIX, UNKNOWN, NoAddress, Party, TrustedParties, parse_address
+from wsgix.wire.addresses import UNIX, UNKNOWN, IPAddress, NoAddress, Party, TrustedParties, parse_address
 from wsgix.wire.target import is_authority
 
 Environ: TypeAlias = dict[str, Any]
@@ -71,7 +71,9 @@ _NODE: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 # X-Forwarded-For has IPv6 addresses without brackets, too; one colon alone would be that of a port.
-_BARE_IPV6: Final = re.compile(f"(?=[^:]*+:[^:]*+:){_IPV6}")
+# Apache names a link-local one with its zone, as its system does: ZoneID, without what is encoded in URIs.
+#                                                                                                RFC 6874, 2
+_BARE_IPV6: Final = re.compile(f"((?=[^:]*+:[^:]*+:){_IPV6})(%[{ALPHA}{DIGIT}._~-]++)?")
 
 _UNIX_NODE: Final = "unix:"
 """What nginx calls a client over a Unix socket."""
@@ -231,7 +233,7 @@ def parse_node(text: str, *, lax: bool = False) -> Node | None:
     """Read the name of a hop, as `for` of Forwarded has it unquoted (RFC 7239, 6); None if it is malformed.
 
     An obfuscated name is `UNKNOWN`. Lax are the members of X-Forwarded-For: IPv6 addresses may stand without
-    brackets, and nginx says "unix:".
+    brackets, link-local ones with a zone then, and nginx says "unix:".
     """
     match = _NODE.fullmatch(text)
     if match is not None:
@@ -246,8 +248,17 @@ def parse_node(text: str, *, lax: bool = False) -> Node | None:
         return Node(UNIX, None)
     else:
         port = None
-        address = parse_address(text) if lax and _BARE_IPV6.fullmatch(text) else None
+        address = _parse_bare(text) if lax else None
     return None if address is None else Node(address, port)
+
+
+def _parse_bare(text: str) -> IPAddress | None:
+    """Read an IPv6 address without brackets; of a link-local one the zone, if there is one, is dropped."""
+    match = _BARE_IPV6.fullmatch(text)
+    if match is None:
+        return None
+    address = parse_address(match[1])
+    return None if match[2] and address is not None and not address.is_link_local else address
 
 
 def parse_forwarded(value: str) -> list[Element] | None:
