@@ -81,7 +81,8 @@ def test_a_target_with_nothing_to_decode_is_read_the_same_once_its_method_is_kno
 def test_the_methods_known_are_bounded():
     for number in range(100):
         assert isinstance(parse_request_line(b"M%d / HTTP/1.1" % number, "http"), RequestLine)
-    assert len(target._known_frames) == target._FRAMES_SIZE
+    assert len(target._known_frames) <= target._FRAMES_SIZE
+    assert (b"M99", b"HTTP/1.1") in target._known_frames
 
 
 def test_only_accepted_lines_in_origin_form_without_a_query_are_shared_between_connections():

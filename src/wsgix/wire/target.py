@@ -125,8 +125,9 @@ def parse_request_line(line: bytes, scheme: str) -> RequestLine | Refusal:
     if method in _REFUSED_METHODS or len(method) > _MAXIMUM_METHOD or method != method.upper():
         return METHOD_NOT_IMPLEMENTED
     if target[0] == "/":
-        if len(_known_frames) < _FRAMES_SIZE:
-            _known_frames[parts[0], parts[2]] = method, version
+        if len(_known_frames) >= _FRAMES_SIZE:
+            _known_frames.clear()
+        _known_frames[parts[0], parts[2]] = method, version
         if "?" not in target:
             _keep(line, request_line)
     return request_line
