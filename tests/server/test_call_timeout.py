@@ -10,6 +10,7 @@ import pytest
 
 from wsgix.server import call_timeout, scheduler
 from wsgix.server.call_timeout import RequestTimeout
+from wsgix.server.phase import BUSY, LINGER
 
 SHORT = 0.5
 """Seconds in which a call that ends at once does end, on a busy machine too."""
@@ -280,6 +281,21 @@ def test_a_call_that_begins_while_its_watcher_goes_to_sleep_is_watched():
     finally:
         watched.stop()
         watcher.join()
+
+
+def test_a_client_that_is_still_sending_when_its_time_is_over_is_not_reset(serve, stuck, eventually):
+    site = serve(stuck, request_timeout=SHORT, stream_requests=True)
+    client = site.dial()
+    client.send(b"POST /stuck HTTP/1.1\r\nHost: t\r\nContent-Length: 100\r\n\r\nsome")
+    assert client.response().status == "504"
+    (connection,) = site.loop._connections.values()
+    client.send(b" more")
+    eventually(lambda: connection.phase is not BUSY)
+    assert connection.phase is LINGER
+    client.send(b" and more")
+    client.half_close()
+    assert client.socket.recv(1) == b""
+    eventually(lambda: site.loop.is_empty)
 
 
 def test_a_response_that_has_begun_is_cut_off(serve, stuck, truncated, eventually):

@@ -338,6 +338,10 @@ class Loop(Arrivals):
             self._close(connection)
             return
         if outcome is ABORT or connection.lost is not None:
+            if connection.is_given_up and not connection.is_answering:
+                # It got 504 in the place of a response, perhaps while it was still sending.
+                self._leave(connection)
+                return
             if connection.lost is not None:
                 self._note_file_fault(connection, connection.lost)
             self._abort(connection, connection.reader.line.version)
