@@ -1812,6 +1812,27 @@ def test_a_stop_finishes_what_is_in_the_application_and_closes_what_idles(serve,
     assert busy.ended
 
 
+def test_who_has_asked_again_is_not_parted_with_when_descriptors_are_short(
+    serve, hello, monkeypatch, eventually
+):
+    site = serve(hello)
+    loop = site.loop
+    idle, asking = site.dial(), site.dial()
+    assert idle.get().content == asking.get().content == b"hello"
+    part = loop._pause
+
+    def ask_first(error):
+        asking.send(get("/"))
+        eventually(lambda: any(connection.has_unread for connection in loop._connections.values()))
+        part(error)
+
+    monkeypatch.setattr(loop, "_pause", ask_first)
+    monkeypatch.setattr(loop, "_last_descriptor", 0)
+    with site.dial():
+        assert asking.response().content == b"hello"
+        assert idle.ended
+
+
 @pytest.fixture
 def serve_nobody_yet(serve, faults, monkeypatch, eventually):
     """Serve an application whose clients wait in the backlog until the stop: as `serve`."""

@@ -213,7 +213,9 @@ class Arrivals(Departures):
         self._resume_accepting = self._now + PAUSE_SECONDS
         with self._waiting_lock:
             for connection in [*self._connections.values()]:
-                if connection.served and connection.phase is HEAD and connection.is_between_requests:
+                is_idle = connection.phase is HEAD and connection.is_between_requests
+                # What has arrived since the last poll may be its next request.
+                if connection.served and is_idle and not connection.has_unread:
                     self._close(connection)
 
     def _lose(self, listener: Listener, error: OSError) -> None:
