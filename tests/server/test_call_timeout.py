@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import os
 import threading
 import time
 from types import SimpleNamespace
@@ -181,6 +182,32 @@ def test_a_leader_that_is_replaced_only_after_its_time_takes_no_turn(serve, stuc
     eventually(lambda: not members._written_off)
     assert site.get("/").content == b"fast"
     assert members._running == 0
+
+
+def test_a_file_is_closed_once_though_that_is_interrupted(serve, monkeypatch, caplog, eventually):
+    close, closed = os.close, []
+
+    def close_and_interrupt(fd):
+        is_servers = threading.current_thread().name == scheduler.THREAD_NAME
+        if is_servers:
+            closed.append(fd)
+        close(fd)
+        if is_servers and len(closed) == 1:
+            raise RequestTimeout
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](open(__file__, "rb"))
+
+    site = serve(application, request_timeout=60)
+    monkeypatch.setattr(os, "close", close_and_interrupt)
+    with site.dial() as client:
+        client.get()
+        eventually(lambda: site.loop.is_empty)
+    serve.stop()
+    # A second one would close what another thread has opened meanwhile.
+    assert len(closed) == 1
+    assert "loop failed" not in caplog.text
 
 
 def test_a_call_whose_time_is_over_before_the_application_is_called_leaves_nothing(serve, stuck, eventually):

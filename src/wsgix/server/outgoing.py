@@ -374,5 +374,6 @@ class Outgoing:
 
     def _close_file(self) -> None:
         if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+            # First: if closing is interrupted, as it may be when the request times out, it is not done again.
+            fd, self._file = self._file, -1
+            os.close(fd)
