@@ -9,6 +9,7 @@ import h11
 import pytest
 
 from wsgix.server.connection import Connection
+from wsgix.server.responder import Responder
 from wsgix.util import FileWrapper
 
 CONNECTION = {"KEEP": (None, False), "CLOSE": ("close", True), "OLD_KEEP": ("keep-alive", False)}
@@ -373,6 +374,22 @@ def test_what_an_iterator_writes_counts_with_the_blocks_that_wait(written, serve
         assert client.get().content == expected
     else:
         assert client.ended
+
+
+def test_an_empty_write_behind_a_whole_response_stays_with_it(serve, eventually):
+    is_over = []
+
+    def application(environ, start_response):
+        write = start_response("200 OK", length(3))
+        yield b"abc"
+        write(b"")
+        is_over.append(True)
+
+    client = serve(application).dial()
+    assert client.get().content == b"abc"
+    assert client.get().content == b"abc"
+    eventually(lambda: len(is_over) == 2)
+    assert Responder._pieces == []  # what all responses begin with
 
 
 @pytest.mark.parametrize(

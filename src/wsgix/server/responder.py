@@ -397,9 +397,11 @@ class Responder(Exchange):
 
     def _write(self, data: bytes) -> None:
         self._is_last = self.remaining == len(data)
+        if not data:  # an empty chunk would end the content
+            return
         if self._framing is not _CHUNKED:
             self._pieces.append(data)
-        elif data:  # an empty chunk would end the content
+        else:
             self._pieces += (chunk_start(len(data)), data, CHUNK_END)
 
     def _flush(self) -> None:
