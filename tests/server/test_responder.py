@@ -740,6 +740,15 @@ def test_an_iterator_that_begins_anew_each_time_it_is_asked_for_one_is_asked_onc
     assert serve(answers(Restarting)).get("/").content == b"abc"
 
 
+def test_an_iterable_that_raises_stop_iteration_has_failed_and_is_not_empty(serve, caplog):
+    class Stopping:
+        def __iter__(self):
+            raise StopIteration
+
+    assert serve(answers(Stopping)).get("/").status == "500"
+    assert [record.exc_info[0] for record in caplog.records] == [StopIteration]
+
+
 @pytest.mark.parametrize("headers", [[], length(3)], ids=["no length", "a length"])
 @pytest.mark.parametrize("blocks", [[b"abc"], [b"a", b"b", b"c"]], ids=["one block", "several"])
 def test_what_comes_quickly_leaves_in_one_send(serve, faults, blocks, headers):

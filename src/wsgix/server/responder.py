@@ -10,7 +10,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from itertools import chain
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from wsgix.core.exchange import CLIENT_GONE, Environ, Exchange, ExcInfo
@@ -150,8 +150,9 @@ class Responder(Exchange):
 
     def _transmit(self, blocks: Iterable[bytes]) -> None:
         """Transmit block after block; small ones together if they come quickly."""
-        # Two loops go over it, and the application's own iterator may begin anew with each.
-        blocks = chain(blocks)
+        # Two loops go over it, and the application's own iterator may begin anew with each. It is asked for
+        # here: within the loop, a StopIteration of its `__iter__` would pass for the end of the blocks.
+        blocks = islice(blocks, None)
         connection = self._connection
         for block in blocks:
             if block or type(block) is not bytes:
