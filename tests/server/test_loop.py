@@ -959,6 +959,31 @@ def test_a_file_is_sent_as_it_would_be_read(serve, tmp_path, kind):
     assert client.get("/again").status == "200"
 
 
+@pytest.mark.parametrize("size", [8192, 3])
+@pytest.mark.parametrize("headers", [[], [("Content-Length", "7")]], ids=["no length", "a length"])
+def test_a_wrapper_that_changes_what_it_reads_is_asked_for_its_blocks(serve, tmp_path, headers, size):
+    (tmp_path / "file").write_bytes(b"content")
+
+    def application(environ, start_response):
+        wrapper = environ["wsgi.file_wrapper"]
+
+        class Next(wrapper):
+            def __next__(self):
+                return super().__next__().upper()
+
+        class Iter(wrapper):
+            def __iter__(self):
+                yield self.filelike.read().upper()
+
+        start_response("200 OK", headers)
+        kind = Next if environ["PATH_INFO"] == "/next" else Iter
+        return kind(open(tmp_path / "file", "rb"), size)
+
+    client = serve(application).dial()
+    for target in ("/next", "/iter"):
+        assert client.get(target).content == b"CONTENT"
+
+
 @pytest.mark.parametrize("fault", [errno.EINVAL, errno.ENOSYS], ids=errno.errorcode.get)
 def test_a_file_that_sendfile_is_not_for_is_read(serve, tmp_path, monkeypatch, fault):
     content = bytes(range(256)) * 4096

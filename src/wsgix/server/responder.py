@@ -53,6 +53,9 @@ _framing: Final = lru_cache(response_framing)
 
 _LARGE: Final = 65536
 
+_GIVES_BLOCKS: Final = ("__iter__", "__next__")
+"""The methods by which a file wrapper gives its blocks."""
+
 _BODILESS: Final = ResponseFraming.BODILESS
 _CHUNKED: Final = ResponseFraming.CHUNKED
 _LENGTH: Final = ResponseFraming.LENGTH
@@ -361,6 +364,10 @@ class Responder(Exchange):
         """Have the loop send a regular file; anything else is left to iteration."""
         file = self.result.filelike
         if not (_HAS_SENDFILE and self._connection.is_plain and has_bytes_of_descriptor(file)):
+            return False
+        # What derives from the wrapper may give other blocks than it reads.
+        kind = type(self.result)
+        if any(getattr(kind, name, None) is not getattr(FileWrapper, name) for name in _GIVES_BLOCKS):
             return False
         try:
             fd = file.fileno()
