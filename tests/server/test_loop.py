@@ -889,7 +889,9 @@ def test_a_file_behind_a_block_that_stalled_is_sent_whole(serve, tmp_path, monke
     assert client.take(len(block)) == block
 
 
-def test_a_file_that_shrinks_while_it_is_sent_is_seen_to_be_cut(serve, tmp_path, eventually, truncated):
+def test_a_file_that_shrinks_while_it_is_sent_is_seen_to_be_cut_and_logged(
+    serve, tmp_path, eventually, truncated, caplog
+):
     size = 16 << 20
     (tmp_path / "file").write_bytes(b"x" * size)
 
@@ -904,6 +906,11 @@ def test_a_file_that_shrinks_while_it_is_sent_is_seen_to_be_cut(serve, tmp_path,
     os.truncate(tmp_path / "file", 0)
     with pytest.raises(truncated):
         client.response()
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.message == (
+        "cannot read the file that 127.0.0.1 is sent: it became shorter while it was sent"
+    )
 
 
 def test_a_file_that_one_client_takes_quickly_leaves_turns_to_others(serve, tmp_path, monkeypatch):

@@ -348,7 +348,7 @@ class Outgoing:
                     return False
                 sent = self._send_of_file(min(self.file_left, turn))
                 if not sent:
-                    raise ConnectionAbortedError("a file became shorter while it was sent")
+                    raise OSError(errno.EIO, "it became shorter while it was sent")  # among `FILE_FAULTS`
                 self._file_offset += sent
                 self.file_left -= sent
                 turn -= sent
