@@ -401,6 +401,21 @@ def test_a_result_that_is_no_iterable_of_bytes_costs_a_500(result, serve, caplog
     assert "the application failed: 'GET / HTTP/1.1' from 127.0.0.1" in caplog.text
 
 
+@pytest.mark.parametrize("kind", [ZeroDivisionError, ConnectionResetError, BrokenPipeError])
+def test_a_length_that_cannot_be_asked_for_costs_a_500(kind, serve, caplog):
+    class Remote:
+        def __len__(self):
+            raise kind
+
+        def __iter__(self):
+            return iter([b"abc"])
+
+    assert serve(answers(Remote)).get().status == "500"
+    (record,) = caplog.records
+    assert "the application failed" in record.message
+    assert kind.__name__ in caplog.text
+
+
 def test_an_application_that_never_starts_a_response_costs_a_500(serve, caplog):
     assert serve(lambda environ, start_response: [b"abc"]).get().status == "500"
     assert serve(lambda environ, start_response: []).get().status == "500"

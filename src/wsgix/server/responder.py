@@ -335,6 +335,9 @@ class Responder(Exchange):
                     return None
             except (TypeError, AttributeError, NotImplementedError):
                 return None
+            except CLIENT_GONE as error:
+                # Of a connection of the application's own: `write` would take it for the client's.
+                raise RuntimeError("len() of what the application returned failed") from error
         return self.bytes_sent
 
     def finish_content(self) -> None:
