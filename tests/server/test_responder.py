@@ -392,6 +392,35 @@ def test_an_empty_write_behind_a_whole_response_stays_with_it(serve, eventually)
     assert Responder._pieces == []  # what all responses begin with
 
 
+def test_an_iterator_that_goes_on_writing_past_the_length_is_logged_once(serve, caplog):
+    def application(environ, start_response):
+        write = start_response("200 OK", length(3))
+        for _ in range(100):
+            write(b"abcd")
+        yield b"abcd"
+
+    client = serve(application).dial()
+    assert client.get().content == b"abc"
+    assert client.ended
+    serve.stop()
+    (record,) = caplog.records
+    assert "gave more" in record.message
+
+
+def test_a_block_past_the_length_is_logged_though_a_write_before_it_has_raised(serve, caplog):
+    def application(environ, start_response):
+        write = start_response("200 OK", length(3))
+        with pytest.raises(AssertionError):
+            write(b"abcd")
+        return [b"abcd"]
+
+    client = serve(application).dial()
+    assert client.get().content == b"abc"
+    assert client.ended
+    (record,) = caplog.records
+    assert "gave more" in record.message
+
+
 @pytest.mark.parametrize(
     "result", ["abc", b"abc", [None], ["abc"], [bytearray(b"abc")], [memoryview(b"abc")], None, 3]
 )

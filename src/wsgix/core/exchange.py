@@ -61,6 +61,7 @@ class Exchange:
 
     _started: bool = False
     _stopped: bool = False
+    _overran: bool = False
     _failed: bool = False
     _finished: bool = False
     _closed_result: Any = None
@@ -223,7 +224,7 @@ class Exchange:
         self.remaining = self._closed_result = self._client_gone = None
         self.bytes_sent = 0
         self.headers_sent = self.bodiless = self.incomplete = False
-        self._started = self._stopped = self._failed = self._finished = False
+        self._started = self._stopped = self._overran = self._failed = self._finished = False
 
     def _fail(self, error: BaseException) -> None:
         """End an exchange that raised; runs inside the `except` clause of `run`."""
@@ -269,7 +270,9 @@ class Exchange:
         message = f"the response has a Content-Length of {self.bytes_sent}, and the application gave more"
         if self.result is None:
             raise AssertionError(message)
-        self.log_violation(message)
+        if not self._overran:  # an iterator may go on with write()
+            self._overran = True
+            self.log_violation(message)
 
     def _close_result(self) -> None:
         """Call `close()` of the iterable unless that happened already."""
