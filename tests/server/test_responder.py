@@ -255,6 +255,7 @@ REFUSED_HEADS = {
     "headers are None": ("200 OK", None),
     "headers are a subclass of list": ("200 OK", ListSubclass()),
     "headers hold a str": ("200 OK", ["A: b"]),
+    "headers hold a str of two characters": ("200 OK", ["ab"]),
     "name is bytes": ("200 OK", [(b"A", "b")]),
     "value is bytes": ("200 OK", [("A", b"b")]),
     "value is a number": ("200 OK", [("Content-Length", 3)]),

@@ -200,6 +200,8 @@ class _HeaderLines(dict[Pair, bytes]):
         self.passed_by = 0
 
     def __missing__(self, pair: Pair) -> bytes:
+        if not isinstance(pair, tuple):  # a str of two characters comes apart as well
+            raise TypeError(f"a header must be a (name, value) tuple, not {pair!r}")
         name, value = pair
         if not is_token(name):
             raise ValueError(f"malformed header name {name!r}: it must be a token")
