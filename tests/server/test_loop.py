@@ -913,6 +913,20 @@ def test_a_file_that_shrinks_while_it_is_sent_is_seen_to_be_cut_and_logged(
     )
 
 
+def test_a_file_that_is_open_for_writing_only_is_the_applications_fault(serve, tmp_path, truncated, caplog):
+    (tmp_path / "file").write_bytes(b"content")
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        fd = os.open(tmp_path / "file", os.O_WRONLY)
+        return environ["wsgi.file_wrapper"](os.fdopen(fd, "wb", 0))
+
+    with pytest.raises(truncated):
+        serve(application).get()
+    (record,) = caplog.records
+    assert record.message.startswith("the application failed")
+
+
 def test_a_file_that_one_client_takes_quickly_leaves_turns_to_others(serve, tmp_path, monkeypatch):
     content = bytes(range(250)) * 40
     (tmp_path / "file").write_bytes(content)

@@ -25,7 +25,7 @@ RESET: Final = struct.pack("ii", 1, 0)
 _NO_SENDFILE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """`sendfile` is not for files of this file system."""
 
-FILE_FAULTS: Final = frozenset({errno.EIO, errno.ESTALE})
+FILE_FAULTS: Final = frozenset({errno.EBADF, errno.EIO, errno.ESTALE})
 """Of `sendfile`, these speak of the file, all others of the client."""
 
 _EMPTY: Final = memoryview(b"")
