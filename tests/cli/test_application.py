@@ -67,6 +67,12 @@ def test_application_is_the_second_default(folder):
     assert answer_of("second.py", folder) == "second second"
 
 
+def test_a_submodule_is_no_default_attribute(folder):
+    folder.write_app("shop/app.py", "application", called="application")
+    folder.write("shop/__init__.py", "from shop.app import application")
+    assert answer_of("shop", folder) == "application shop.app"
+
+
 def test_an_attribute_may_have_dots(folder):
     folder.write_app("inner.py", "dotted")
     folder.write("outer.py", "import inner\n\nclass site:\n    wsgi = staticmethod(inner.app)\n")
@@ -273,6 +279,17 @@ def test_neither_default(folder):
     folder.write("empty.py", "value = 1\n\ndef create():\n    pass\n")
     assert refusal_of("empty", folder) == (
         "empty has neither 'app' nor 'application'; name the application, as in empty:NAME; there are: create"
+    )
+
+
+def test_a_submodule_where_there_is_no_default(folder):
+    folder.write_app("shop/app.py", "shop")
+    folder.write("shop/__init__.py", "import shop.app")
+    assert refusal_of("shop", folder) == (
+        "shop has neither 'app' nor 'application'; name the application, as in shop:NAME"
+    )
+    assert refusal_of("shop:app", folder) == (
+        "it is of type module, but a WSGI application is a callable; for what is in it, write shop.app:NAME"
     )
 
 

@@ -68,7 +68,7 @@ def load_callable(name: str) -> Any:
     """Load what *name* names: `module:attribute`, `path/to/file.py:attribute` or `module:factory()`.
 
     Modules are looked for in the current directory first, those beside a file in the file's. Without an
-    attribute, `app` and then `application` are tried. An attribute may have dots.
+    attribute, `app` and then `application` are tried, leaving out modules. An attribute may have dots.
 
     Raises:
         ApplicationError: there is no such module or attribute, its code fails, or it is not callable, or it
@@ -92,7 +92,8 @@ def load_callable(name: str) -> Any:
         what = "it is"
         if call:
             what = f"{call[0]} returned" if value is None else f"{call[0]} returned an object"
-        raise _cannot(name, f"{what} {_kind(value)}, but a WSGI application is a callable")
+        hint = f"; for what is in it, write {value.__name__}:NAME" if isinstance(value, ModuleType) else ""
+        raise _cannot(name, f"{what} {_kind(value)}, but a WSGI application is a callable{hint}")
     if _is_asynchronous(value):
         raise _cannot(name, "it is an ASGI application, whose calls are awaited; name one for WSGI")
     return value
@@ -203,7 +204,8 @@ def _find(name: str, source: str, module: ModuleType, attribute: str) -> Any:
     if not attribute:
         for candidate in DEFAULT_NAMES:
             value = _get(name, module, candidate)
-            if value is not _MISSING:
+            # A package has its submodules as attributes: `app` may be no more than the file app.py in it.
+            if value is not _MISSING and not isinstance(value, ModuleType):
                 return value
         raise _cannot(
             name,
