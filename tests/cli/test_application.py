@@ -275,6 +275,18 @@ def test_an_attribute_that_does_not_exist(folder):
     assert refusal_of("known:app.wsgi", folder) == "known:app has no attribute 'wsgi'"
 
 
+@pytest.mark.parametrize("name", ["site", "site:app", "time:app", "types.views:app"])
+def test_a_module_that_the_standard_library_hides(folder, name):
+    for path in ("site.py", "time.py", "types/__init__.py", "types/views.py"):
+        folder.write_app(path, "hidden")
+    module = name.partition(":")[0].partition(".")[0]
+    file = "types/__init__.py" if module == "types" else f"{module}.py"
+    assert refusal_of(name, folder) == (
+        f"{module} is a module of the standard library; for the one in {folder.path}, name its file, "
+        f"as in {file}:NAME"
+    )
+
+
 def test_neither_default(folder):
     folder.write("empty.py", "value = 1\n\ndef create():\n    pass\n")
     assert refusal_of("empty", folder) == (

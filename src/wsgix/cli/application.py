@@ -112,6 +112,7 @@ def _import_module(name: str, source: str) -> ModuleType:
     if not all(source.split(".")):
         raise _cannot(name, f"{source!r} is not the name of a module; write it as in package.module")
     folder = _current_folder(name)
+    _refuse_hidden(name, source.partition(".")[0], folder)
     _put_on_path(folder)
     with _blaming_its_code(name):
         try:
@@ -123,6 +124,21 @@ def _import_module(name: str, source: str) -> ModuleType:
             place = f"in {folder} nor among the installed ones"
             hint = "; an attribute stands after a colon, as in module:app" if "." in source else ""
             raise _cannot(name, f"there is no module {error.name!r} {place}{hint}") from None
+
+
+def _refuse_hidden(name: str, top: str, folder: str) -> None:
+    """Refuse a module of the *folder* that no import can reach, as Python has loaded its own of that name."""
+    if top not in sys.stdlib_module_names or not (top in sys.modules or top in sys.builtin_module_names):
+        return
+    loaded = os.path.realpath(getattr(sys.modules.get(top), "__file__", None) or "")
+    for path in (os.path.join(top, "__init__.py"), f"{top}.py"):
+        own = os.path.join(folder, path)
+        if os.path.isfile(own) and os.path.realpath(own) != loaded:
+            raise _cannot(
+                name,
+                f"{top} is a module of the standard library; for the one in {folder}, name its file, "
+                f"as in {path}:NAME",
+            )
 
 
 def _import_file(name: str, path: Path) -> ModuleType:
