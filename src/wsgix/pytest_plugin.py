@@ -63,6 +63,14 @@ def pytest_configure(config: pytest.Config) -> None:
     level = config.getini("wsgi_level")
     if level not in LEVELS:
         raise pytest.UsageError(f"wsgi_level is one of {', '.join(LEVELS)}, and not {level!r}")
+    if _ignored(config):
+        from wsgix.conform.rule import Side
+        from wsgix.conform.rules import select_rules
+
+        try:
+            select_rules(Side.APPLICATION, (), means=(), ignore=_ignored(config))
+        except ValueError as error:
+            raise pytest.UsageError(f"wsgi_ignore: {error}") from None
     if config.getoption("--wsgi-validate") or config.getini("wsgi_validate"):
         config.pluginmanager.register(_Watch(config), "wsgix-watch")
 

@@ -174,8 +174,18 @@ def test_rules_can_be_ignored_by_option_and_by_setting(run, how):
     run(source, "--wsgi-validate", "--wsgi-ignore=H3").assert_outcomes(failed=2)
 
 
-def test_a_rule_that_does_not_exist_cannot_be_ignored(run):
-    result = run("def test_check(wsgi_check): wsgi_check(hello)", "--wsgi-ignore=Z9")
+@pytest.mark.parametrize("how", ["--wsgi-ignore=Z9", "wsgi_ignore = H2 Z9"])
+def test_a_rule_that_does_not_exist_cannot_be_ignored(run, how):
+    options, ini = ([how], "") if how.startswith("--") else ([], how)
+
+    result = run(CALLS.format("hello"), "--wsgi-validate", *options, ini=ini)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines("*wsgi_ignore: there is no rule or chapter 'Z9'; `wsgix rules` lists them")
+
+
+def test_wsgi_check_ignores_no_rule_that_does_not_exist(run):
+    result = run("def test_check(wsgi_check): wsgi_check(hello, ignore=['Z9'])")
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines("*ValueError: there is no rule or chapter 'Z9'*")
