@@ -91,6 +91,7 @@ def test_a_command_line_that_cannot_be_read(arguments, fault):
             "--limit-request-line or --limit-request-head or --limit-request-body",
         ),
         (["check", "a", "--jsn=x.json"], "--json"),
+        (["serve", "a", "--cert", "x"], "--certfile"),
     ],
 )
 def test_an_option_that_may_have_been_meant_is_named(arguments, meant):
@@ -98,6 +99,11 @@ def test_an_option_that_may_have_been_meant_is_named(arguments, meant):
         f"wsgix {arguments[0]}: there is no option or argument {' '.join(arguments[2:])} "
         f"(did you mean {meant}?); see wsgix {arguments[0]} --help"
     )
+
+
+@pytest.mark.parametrize("arguments", [["--reload"], ["--pid", "x"], ["--", "b", "--threads"]])
+def test_an_option_that_is_like_none_or_is_right_is_named_alone(arguments):
+    assert "did you mean" not in fault_of("serve", "a", *arguments, code=2)
 
 
 def test_an_unknown_command_is_named_with_those_there_are():

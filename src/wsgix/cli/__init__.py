@@ -51,7 +51,12 @@ class _Parser(argparse.ArgumentParser):
         """Report arguments that are *unknown*, with the options that may have been meant by the first."""
         from wsgix.server.settings import did_you_mean  # only a mistake pays for it
 
-        question = did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
+        question = ""
+        option = unknown[0].partition("=")[0]
+        if option.startswith("--") and option not in self._option_string_actions:
+            # Without dashes, which make all of them a little alike.
+            names = [known[2:] for known in self._option_string_actions if known.startswith("--")]
+            question = did_you_mean(option[2:], names, "--{}".format)
         hint = f" ({question})" if question else ""
         self.error(f"there is no option or argument {' '.join(unknown)}{hint}")
 

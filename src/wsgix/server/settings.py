@@ -149,7 +149,9 @@ def did_you_mean(name: str, known: Iterable[str], spell: Callable[[str], str] = 
     """Ask which of *known* may have been meant by *name*, each as *spell* writes it; "" if none is near."""
     import difflib  # only a mistake pays for it
 
-    near = difflib.get_close_matches(name, [*known], cutoff=0.7)
+    names = [*known]
+    longer = [one for one in names if name and one.startswith(name)]
+    near = difflib.get_close_matches(name, longer or names, cutoff=0 if longer else 0.7)
     return f"did you mean {' or '.join(map(spell, near))}?" if near else ""
 
 
