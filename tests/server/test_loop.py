@@ -1244,6 +1244,22 @@ def test_a_socket_of_a_request_that_is_over_takes_nothing(serve):
     assert client.get("/").content == b"ok"
 
 
+def test_a_file_of_the_socket_of_a_request_that_is_over_takes_nothing(serve):
+    files = []
+
+    def application(environ, start_response):
+        files.append(environ["wsgix.socket"].makefile("rwb", buffering=0))
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    client = serve(application).dial()
+    assert client.get("/", *UPGRADE).content == b"ok"
+    assert client.get("/", *UPGRADE).content == b"ok"
+    with files[0] as file, pytest.raises(OSError, match="Bad file descriptor"):
+        file.write(b"late")
+    assert client.get("/", *UPGRADE).content == b"ok"
+
+
 def test_clients_that_ask_for_another_protocol_and_send_half_their_content_stop_nobody(serve, echo):
     site = serve(echo, threads=2)
     clients = [site.dial() for _ in range(4)]

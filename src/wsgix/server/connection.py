@@ -474,7 +474,7 @@ class Connection(Outgoing):
             self._body = None
         self.streamed = None
         if self.lent is not None:
-            self.lent.close()
+            self.lent.end()
             self.lent = None
             if self.is_plain:
                 # Duplicates share it, and whoever had the descriptor may have changed it.

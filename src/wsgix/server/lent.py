@@ -60,6 +60,12 @@ class LentSocket(socket.socket):
             # Last: another thread that finds it set goes on at once.
             self.used = True
 
+    def end(self) -> None:
+        """Close it for the application, too; on the thread that leads, or on the application's."""
+        # `close` waits for the files that `makefile` has made, and they may outlive the request: what they
+        # read would be the next one's.
+        socket.SocketType.close(self)
+
     def dup(self) -> socket.socket:  # type: ignore[override]  # typeshed has Self
         """Return another socket for the same connection: a plain one, which is a use of this one."""
         self._use()

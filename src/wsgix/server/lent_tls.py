@@ -110,6 +110,8 @@ class LentTLSSocket:
         """Be done with it; the connection itself is the server's to close."""
         self._is_open = False
 
+    end = close
+
     def fileno(self) -> int:
         """Return the descriptor to poll, -1 once closed. Content may be there though nothing is readable."""
         return self._tls.fileno() if self._is_open else -1
