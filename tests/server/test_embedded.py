@@ -420,3 +420,51 @@ def test_a_child_waits_for_no_thread_that_it_does_not_have():
             assert process.returncode == 0
         finally:
             process.kill()
+
+
+LATE = """
+import os, signal, threading, wsgix
+
+def hold(lock, is_held, is_forked):
+    with lock:
+        is_held.set()
+        is_forked.wait()
+
+class Response(list):
+    def close(self):
+        is_held, is_forked = threading.Event(), threading.Event()
+        lock = server._worker._loop._waiting_lock
+        threading.Thread(target=hold, args=(lock, is_held, is_forked)).start()
+        is_held.wait()
+        child = os.fork()
+        if child:
+            is_forked.set()
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        else:
+            signal.alarm(10)
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return Response([b"ok"])
+
+server = wsgix.Server(application)
+with server:
+    print(server.url, flush=True)
+    input()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_child_that_was_forked_behind_its_response_ends_without_a_word():
+    command = [sys.executable, "-uW", "ignore", "-c", LATE]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes, text=True) as process:
+        try:
+            port = int(process.stdout.readline().rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+                assert process.stdout.readline() == "0\n"
+            assert process.communicate("\n", timeout=20) == ("", "")
+            assert process.returncode == 0
+        finally:
+            process.kill()

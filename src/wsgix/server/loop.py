@@ -9,6 +9,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from wsgix.core.exchange import Application, Environ
@@ -528,6 +529,8 @@ class Loop(Arrivals):
     def leave(self) -> None:
         """Give up all that the child has of the server."""
         self.scheduler.leave()
+        self._waiting_lock = Lock()  # as there
+        self._stopping = True  # nothing is polled any more
         for connection in [*self._connections.values()]:
             connection.leave()
         self.close()
