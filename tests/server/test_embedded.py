@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -276,7 +277,9 @@ def test_a_child_that_an_application_forks_has_the_handlers_from_before_serving(
 
 
 LEAVING = """
-import os, signal, sys, wsgix
+import os, signal, sys, threading, wsgix
+
+is_lent, is_forked = threading.Event(), threading.Event()
 
 def fork():
     if not os.fork():
@@ -288,8 +291,15 @@ def application(environ, start_response):
         if not child:
             raise RuntimeError("this is the child")
         text = str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    elif environ["PATH_INFO"] == "/lent":
+        is_lent.set()
+        is_forked.wait()
+        text = "ended"
     else:
+        if "HTTP_X_LENT" in environ:
+            is_lent.wait()
         fork()
+        is_forked.set()
         text = "forked"
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [text.encode("ascii"), b"\\n"]
@@ -317,8 +327,12 @@ class Forking:
 
     def get(self, path):
         """Return the content of a response that ends with the connection."""
+        return self.ask(b"GET %s HTTP/1.0\r\n\r\n" % path)
+
+    def ask(self, request):
+        """Return the content of the response to *request*, once the connection has ended."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=20) as client:
-            client.sendall(b"GET %s HTTP/1.0\r\n\r\n" % path)
+            client.sendall(request)
             with client.makefile("rb") as response:
                 return response.read().partition(b"\r\n\r\n")[2]
 
@@ -338,6 +352,14 @@ def forking():
 
 def test_a_response_ends_with_its_connection_though_a_child_that_was_forked_lives_on(forking):
     assert forking.get(b"/") == b"forked\n"
+
+
+def test_a_connection_that_was_lent_ends_though_a_child_that_was_forked_for_another_lives_on(forking):
+    request = b"GET /lent HTTP/1.1\r\nHost: t\r\nUpgrade: x\r\nConnection: Upgrade, close\r\n\r\n"
+    with ThreadPoolExecutor(1) as executor:
+        lent = executor.submit(forking.ask, request)
+        assert forking.ask(b"GET / HTTP/1.0\r\nX-Lent: yes\r\n\r\n") == b"forked\n"
+        assert b"ended" in lent.result()
 
 
 def test_the_address_of_a_server_that_has_ended_is_free_though_children_live_on(forking):

@@ -59,6 +59,7 @@ class Connection(Outgoing):
         may_trail: whether an empty line may have come behind content, from those who send one.
         streamed: the content of the request at hand, if the application reads it while it arrives.
         is_answering: whether the head of the response has left.
+        was_lent: whether a child that was forked may have a copy of its descriptor; see `leave`.
         skipped: bytes read of content that the application left, in the phase SKIP.
     """
 
@@ -89,6 +90,7 @@ class Connection(Outgoing):
         "streamed",
         "template",
         "unfinished",
+        "was_lent",
     )
 
     skipped: int
@@ -99,7 +101,7 @@ class Connection(Outgoing):
         self.outcome: Outcome = KEEP
         self.deadline = 0.0
         self.closing = common.settings.limit_requests_per_connection == 1
-        self.begun = self.unfinished = self.may_trail = False
+        self.begun = self.unfinished = self.may_trail = self.was_lent = False
         self.served = self.interest = self._start = 0
         self.template = {**template, "wsgi.early_hints": self._early_hints}
         # TCP gives (host, port, ...), a Unix socket a path, mostly empty. A socket for both versions of IP
@@ -384,6 +386,7 @@ class Connection(Outgoing):
     def _lend(self, environ: Environ, reader: RequestReader) -> None:
         """Offer the socket to an application that the client asks to speak another protocol."""
         self.is_simple = False
+        self.was_lent = True
         reader.is_usual = False
         if self.is_plain:
             from wsgix.server.lent import LentSocket
@@ -523,9 +526,9 @@ class Connection(Outgoing):
     def close(self) -> None:
         """Close the socket, and what the request at hand holds."""
         self.phase = CLOSED
-        if self.is_taken:
-            # The application may have left a thread behind that waits for the client: closing this descriptor
-            # would neither wake it nor tell the client.
+        if self.is_taken or self.was_lent:
+            # The application may have left a thread behind that waits for the client, or a child with a copy
+            # of the descriptor: closing this one would neither wake it nor tell the client.
             self.say_end()
             self.cut_off()
         if not self.is_simple:
