@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -396,6 +398,32 @@ def test_a_server_that_is_being_entered_cannot_be_entered(hello, monkeypatch):
     monkeypatch.setattr(embedded, "open_listeners", enter_again)
     with server:
         assert server.url
+
+
+def test_a_server_that_is_entered_again_is_not_lost_to_who_is_still_leaving_it(hello, monkeypatch):
+    server = wsgix.Server(hello)
+    has_joined, goes_on = threading.Event(), threading.Event()
+    join = threading.Thread.join
+
+    def join_and_wait(thread):
+        join(thread)
+        if threading.current_thread() is leaving:
+            has_joined.set()
+            goes_on.wait(20)
+
+    server.__enter__()
+    monkeypatch.setattr(server._thread, "join", partial(join_and_wait, server._thread))
+    leaving = threading.Thread(target=server.__exit__, args=(None, None, None))
+    leaving.start()
+    has_joined.wait(20)
+    server.__exit__(None, None, None)
+    with server:
+        goes_on.set()
+        leaving.join()
+        with pytest.raises(RuntimeError, match="serves already"), server:
+            pass
+    with pytest.raises(urllib.error.URLError):
+        fetch(server.url)
 
 
 LOCKED = """

@@ -113,6 +113,7 @@ class Server:
         self._application = application
         self._settings = make_settings(**{"bind": bind, "access_log": False, **settings})
         self._entering = threading.Lock()
+        self._leaving = threading.Lock()
         self._worker: Worker | None = None
         self._thread: threading.Thread | None = None
         self.url = ""
@@ -151,4 +152,6 @@ class Server:
         if worker is not None and thread is not None:
             worker.stop()
             thread.join()
-            self._worker = self._thread = None
+            with self._leaving:
+                if self._worker is worker:  # else that one has left it first, and it may be entered again
+                    self._worker = self._thread = None
