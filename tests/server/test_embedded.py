@@ -288,9 +288,11 @@ def fork():
         signal.pause()
 
 def application(environ, start_response):
-    if environ["PATH_INFO"] == "/back":
+    if environ["PATH_INFO"] in ("/back", "/talk"):
         child = os.fork()
         if not child:
+            if environ["PATH_INFO"] == "/talk":
+                environ["wsgix.socket"].sendall(b"HTTP/1.1 101 Child\\r\\n\\r\\n")
             raise RuntimeError("this is the child")
         text = str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     elif environ["PATH_INFO"] == "/lent":
@@ -375,6 +377,20 @@ def test_the_address_of_a_server_that_has_ended_is_free_though_children_live_on(
 def test_a_child_that_comes_back_from_the_application_ends_and_answers_nobody(forking):
     for _ in range(2):
         assert forking.get(b"/back") == b"0\n"
+
+
+UPGRADE = b"GET %s HTTP/1.1\r\nHost: t\r\nUpgrade: x\r\nConnection: Upgrade, close\r\n\r\n"
+
+
+def test_a_child_that_comes_back_answers_nobody_though_it_may_talk_to_the_client(forking):
+    with socket.create_connection(("127.0.0.1", forking.port), timeout=20) as client:
+        client.sendall(UPGRADE % b"/back")
+        with client.makefile("rb") as response:
+            assert response.read().count(b"HTTP/1.1 ") == 1
+    with socket.create_connection(("127.0.0.1", forking.port), timeout=20) as client:
+        client.sendall(UPGRADE % b"/talk")
+        with client.makefile("rb") as response:
+            assert response.readline() == b"HTTP/1.1 101 Child\r\n"
 
 
 def test_a_server_that_serves_cannot_be_entered_again(hello):

@@ -5,6 +5,8 @@ for it. Nothing here waits.
 """
 
 import contextlib
+import errno
+import os
 import socket
 from collections.abc import Callable
 from io import BufferedReader, BytesIO
@@ -550,5 +552,8 @@ class Connection(Outgoing):
     def leave(self) -> None:
         """Give up this process's descriptor, without a word to the client."""
         self.renew_lock()
-        if self.lent is None:  # else the child may be there to talk to the client
+        if self.lent is None:
             self._raw.close()
+        else:
+            # The child may be there to talk to the client, but an answer is the parent's.
+            self.lose(ConnectionAbortedError(errno.ECONNABORTED, os.strerror(errno.ECONNABORTED)))
