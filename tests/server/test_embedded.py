@@ -16,6 +16,7 @@ from functools import partial
 import pytest
 
 import wsgix
+from tests.server.authority import client_context, write_certificate
 from wsgix.server import embedded, worker
 from wsgix.server.settings import ConfigurationError
 
@@ -443,7 +444,7 @@ def test_a_server_that_is_entered_again_is_not_lost_to_who_is_still_leaving_it(h
 
 
 LOCKED = """
-import os, signal, threading, wsgix
+import os, signal, sys, threading, wsgix
 
 def hold(lock, is_held, is_forked):
     with lock:
@@ -455,7 +456,10 @@ def application(environ, start_response):
     (connection,) = loop._connections.values()
     connection._stalled = threading.Lock()  # as behind a client that has not taken something at once
     is_forked = threading.Event()
-    for lock in (loop.scheduler.call_timeout._lock, connection._stalled):
+    locks = [loop.scheduler.call_timeout._lock, connection._stalled]
+    if sys.argv[1:]:
+        locks.append(connection.socket._lock)
+    for lock in locks:
         is_held = threading.Event()
         threading.Thread(target=hold, args=(lock, is_held, is_forked)).start()
         is_held.wait()
@@ -469,7 +473,8 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [text.encode("ascii")]
 
-server = wsgix.Server(application, request_timeout=60)
+files = dict(zip(("certfile", "keyfile"), sys.argv[1:]))
+server = wsgix.Server(application, request_timeout=60, **files)
 with server:
     print(server.url, flush=True)
     input()
@@ -477,11 +482,15 @@ with server:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
-def test_a_child_waits_for_no_thread_that_it_does_not_have():
-    command = [sys.executable, "-uW", "ignore", "-c", LOCKED]
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_child_waits_for_no_thread_that_it_does_not_have(scheme, tmp_path):
+    files = write_certificate(tmp_path, "127.0.0.1") if scheme == "https" else ()
+    command = [sys.executable, "-uW", "ignore", "-c", LOCKED, *files]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert fetch(process.stdout.readline().strip()) == b"0"
+            url = process.stdout.readline().strip()
+            with urllib.request.urlopen(url, timeout=20, context=client_context()) as response:
+                assert response.read() == b"0"
             process.communicate("\n", timeout=20)
             assert process.returncode == 0
         finally:

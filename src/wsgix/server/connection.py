@@ -552,6 +552,8 @@ class Connection(Outgoing):
     def leave(self) -> None:
         """Give up this process's descriptor, without a word to the client."""
         self.renew_lock()
+        if not self.is_plain:
+            self.socket.renew_lock()  # type: ignore[attr-defined]  # begin_tls put it there
         if self.lent is None:
             self._raw.close()
         else:

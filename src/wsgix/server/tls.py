@@ -289,6 +289,12 @@ class TLSSocket:
         if not self._unsent:
             self.notify()
 
+    # In a child that the application has forked
+
+    def renew_lock(self) -> None:
+        """Wait for nobody who was at it: no other thread is there any more."""
+        self._lock = threading.Lock()
+
     # As the raw socket
 
     def fileno(self) -> int:
