@@ -21,6 +21,7 @@ from tests.server.authority import (
     write_authority,
     write_certificate,
 )
+from wsgix.server import certificates
 from wsgix.server.certificates import Certificates
 from wsgix.server.handshake import Handshake
 from wsgix.server.settings import ConfigurationError
@@ -314,6 +315,36 @@ def test_files_that_are_broken_leave_the_certificates_as_they_were(write, shake,
     assert chain in record.getMessage()
     assert record.exc_info is None
     shake(certificates, client_context())
+
+
+@pytest.mark.parametrize("setting", ["certfile", "keyfile", "ca_certs", "keyfile once it is used"])
+def test_a_file_that_goes_while_it_is_read_does_no_harm(tmp_path, write, shake, caplog, monkeypatch, setting):
+    chain, key = write("a.test")
+    roots = write_authority(tmp_path)
+    running = Certificates([chain], [key], roots, "optional")
+    real_load, real_read = certificates._load_pair, certificates._read
+
+    def read(kind, path):
+        text = real_read(kind, path)
+        if kind == setting:
+            os.unlink(path)
+        return text
+
+    def load_pair(context, certfile, keyfile):
+        real_load(context, certfile, keyfile)
+        if setting.endswith("used"):
+            os.unlink(keyfile)
+
+    monkeypatch.setattr(certificates, "_read", read)
+    monkeypatch.setattr(certificates, "_load_pair", load_pair)
+    running.reload()
+    if setting.endswith("used"):
+        assert not [record for record in caplog.records if record.levelname != "INFO"]
+    else:
+        [message] = caplog.messages
+        assert message.startswith("the certificates stay as they were: cannot read ")
+        assert {"certfile": chain, "keyfile": key, "ca_certs": roots}[setting] in message
+    shake(running, client_context())
 
 
 # What is wrong

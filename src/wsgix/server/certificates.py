@@ -4,6 +4,7 @@ A handshake uses the context that was current when it began, so that files may b
 connections go on. What TLS does on a connection is `tls`'; nothing here talks to a client.
 """
 
+import contextlib
 import os
 import socket
 import ssl
@@ -93,7 +94,7 @@ class Certificates:
             certfiles[names, algorithm] = certfile
             if names in by_names:
                 # ECDSA beside RSA, say: OpenSSL chooses by what the client can verify.
-                by_names[names].load_cert_chain(certfile, keyfile)
+                _load_pair(by_names[names], certfile, keyfile)
             else:
                 by_names[names] = context
                 for name in names:
@@ -118,6 +119,10 @@ class Certificates:
                 context.load_verify_locations(self._ca_certs)
             except ssl.SSLError:
                 raise ConfigurationError(f"ca_certs {self._ca_certs!r} holds no PEM certificate") from None
+            except OSError as error:  # it has gone since it was read
+                raise ConfigurationError(
+                    f"cannot read ca_certs {self._ca_certs!r}: {error.strerror}"
+                ) from None
             context.verify_mode = self._verify_mode
         return context
 
@@ -175,9 +180,14 @@ def _load_pair(context: ssl.SSLContext, certfile: str, keyfile: str) -> None:
         raise ConfigurationError(
             f"cannot use certfile {certfile!r} with keyfile {keyfile!r}: {fault}"
         ) from None
+    except OSError as error:  # it has gone since it was read, and `ssl` does not say which
+        raise ConfigurationError(
+            f"cannot read certfile {certfile!r} or keyfile {keyfile!r}: {error.strerror}"
+        ) from None
 
 
 def _warn_if_exposed(keyfile: str) -> None:
     """Warn if other users of the machine may use the key."""
-    if os.name == "posix" and os.stat(keyfile).st_mode & (stat.S_IROTH | stat.S_IWOTH):
-        log.warning("every user of this machine can use the private key in %r: chmod o-rw it", keyfile)
+    with contextlib.suppress(OSError):  # it has gone since it was read
+        if os.name == "posix" and os.stat(keyfile).st_mode & (stat.S_IROTH | stat.S_IWOTH):
+            log.warning("every user of this machine can use the private key in %r: chmod o-rw it", keyfile)
