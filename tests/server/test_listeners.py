@@ -486,6 +486,26 @@ def test_the_socket_file_of_a_server_that_is_gone_is_replaced(listen, path):
     assert reaches(listener, socket.AF_UNIX, path)
 
 
+@pytest.mark.parametrize(
+    ("name", "number", "fault"),
+    [
+        ("unlink", errno.EPERM, "another user has left a socket there"),  # in a directory as /tmp
+        ("unlink", errno.EACCES, "the directory must be writable"),
+        ("connect", errno.EACCES, "a socket is there that this user may not connect to"),
+    ],
+)
+def test_a_socket_file_that_another_user_has_left_is_called_so(path, monkeypatch, name, number, fault):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(path)
+    monkeypatch.setattr(os if name == "unlink" else socket.socket, name, fail)
+    with pytest.raises(ConfigurationError, match=fault):
+        open_listeners([Address(path=path)])
+    assert os.path.lexists(path)
+
+
 def test_the_socket_file_of_a_server_that_listens_stays(listen, path):
     (first,) = listen(Address(path=path))
     with pytest.raises(ConfigurationError, match="a server listens there"):

@@ -32,8 +32,10 @@ _UNIX_FAULTS: Final = {
     errno.EADDRINUSE: "the address is in use: a server listens there, or it is no socket; take another path",
     errno.ENOENT: "its directory does not exist; create it",
     errno.EACCES: "permission denied; the directory must be writable",
-    errno.EPERM: "its owner cannot be changed without privileges; choose another unix_owner",
 }
+_CANNOT_CHANGE_OWNER: Final = "its owner cannot be changed without privileges; choose another unix_owner"
+_CANNOT_REMOVE: Final = "another user has left a socket there; have it removed, or take another path"
+_CANNOT_ASK: Final = "a socket is there that this user may not connect to; take another path"
 _FD_FAULTS: Final = {
     errno.EBADF: "no descriptor of that number is open; whoever starts the server must pass it on",
     errno.ENOTSOCK: "the descriptor is no socket",
@@ -336,8 +338,8 @@ def _listen_unix(address: Address, path: str, options: SocketOptions) -> socket.
             _start(listening, options.backlog)
         else:
             with _making_file, _locked(os.path.dirname(path) or os.curdir):
-                _remove_stale(path)
-                _bind_file(listening, path, options)
+                _remove_stale(address, path)
+                _bind_file(listening, address, path, options)
                 _start(listening, options.backlog)
     except BaseException:
         listening.close()
@@ -352,7 +354,7 @@ def _bind_abstract(listening: socket.socket, address: Address, path: str) -> Non
         raise _cannot(address, "this system has no abstract Unix sockets; give a path") from None
 
 
-def _bind_file(listening: socket.socket, path: str, options: SocketOptions) -> None:
+def _bind_file(listening: socket.socket, address: Address, path: str, options: SocketOptions) -> None:
     """Make the socket's file, with its mode and owner; nobody can connect before `listen`."""
     # The mode is made with the file: to change it afterwards might hit what somebody has put in its place.
     mask = os.umask(0o777 & ~options.unix_mode)
@@ -363,8 +365,10 @@ def _bind_file(listening: socket.socket, path: str, options: SocketOptions) -> N
     if options.unix_owner is not None:
         try:
             os.chown(path, *options.unix_owner, follow_symlinks=False)
-        except OSError:
+        except OSError as error:
             os.unlink(path)
+            if error.errno == errno.EPERM:
+                raise _cannot(address, _CANNOT_CHANGE_OWNER) from None
             raise
 
 
@@ -395,7 +399,7 @@ def _locked(directory: str) -> Iterator[None]:
         yield
 
 
-def _remove_stale(path: str) -> None:
+def _remove_stale(address: Address, path: str) -> None:
     """Remove the socket file of a server that is gone; anything else there stays, and `bind` fails."""
     found = _file_at(path)
     if found is None or not found.is_socket:
@@ -407,9 +411,22 @@ def _remove_stale(path: str) -> None:
         except ConnectionRefusedError:
             # Another server that starts may have replaced it meanwhile.
             if _file_at(path) == found:
-                os.unlink(path)
+                _unlink_stale(address, path)
+        except PermissionError:
+            raise _cannot(address, _CANNOT_ASK) from None
         except OSError:  # a full backlog, say: somebody listens, and `bind` will say so
             return
+
+
+def _unlink_stale(address: Address, path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError as error:
+        # "EPERM or EACCES: The directory containing pathname has the sticky bit (S_ISVTX) set, and the
+        # process's effective UID is neither ..." (unlink(2)); /tmp is one, and Linux says EPERM then.
+        if error.errno == errno.EPERM:
+            raise _cannot(address, _CANNOT_REMOVE) from None
+        raise
 
 
 def _adopt(address: Address, fd: int) -> socket.socket:
