@@ -660,6 +660,28 @@ def test_a_socket_that_does_not_listen_is_refused_and_left(kind):
         assert passed.getsockname()[1]
 
 
+def test_a_socket_of_another_family_is_refused_and_left(monkeypatch):
+    # In the place of AF_VSOCK, which not every machine has.
+    monkeypatch.setattr(listeners_module, "_FAMILIES", listeners_module._FAMILIES - {socket.AF_INET})
+    with listening() as passed:
+        with pytest.raises(ConfigurationError, match="the socket is neither one of TCP nor a Unix socket"):
+            open_listeners([Address(fd=passed.fileno())])
+        assert passed.getsockname()[1]
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_VSOCK"), reason="needs sockets of virtual machines")
+def test_a_socket_of_a_virtual_machine_is_refused():
+    try:
+        passed = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+    except OSError:
+        pytest.skip("this machine has no sockets of virtual machines")
+    with passed:
+        passed.bind((socket.VMADDR_CID_ANY, socket.VMADDR_PORT_ANY))
+        passed.listen()
+        with pytest.raises(ConfigurationError, match="neither one of TCP nor a Unix socket"):
+            open_listeners([Address(fd=passed.fileno())])
+
+
 def test_a_descriptor_that_is_given_twice_is_refused():
     with listening() as passed:
         address = Address(fd=os.dup(passed.fileno()))

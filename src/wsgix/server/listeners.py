@@ -41,6 +41,9 @@ _FD_FAULTS: Final = {
     errno.ENOTSOCK: "the descriptor is no socket",
 }
 
+_FAMILIES: Final = frozenset({socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", socket.AF_INET)})
+"""Of the sockets that can be taken over."""
+
 _ABSENT: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
 """This machine does not have the address, or not its whole family."""
 
@@ -437,6 +440,9 @@ def _adopt(address: Address, fd: int) -> socket.socket:
     ):
         listening.detach()
         raise _cannot(address, "the socket does not listen for connections")
+    if listening.family not in _FAMILIES:  # AF_VSOCK, say, which systemd passes on like the others
+        listening.detach()
+        raise _cannot(address, "the socket is neither one of TCP nor a Unix socket")
     listening.set_inheritable(False)
     listening.setblocking(False)
     return listening
