@@ -155,6 +155,16 @@ def test_a_listener_of_all_addresses_has_the_name_of_the_machine(listen, monkeyp
     assert nameless.server_name == "localhost"
 
 
+@pytest.mark.parametrize(
+    ("host", "reached"), [("0", "127.0.0.1"), pytest.param("0::0", "[::1]", marks=needs_ipv6)]
+)
+def test_all_addresses_may_be_spelled_otherwise(listen, monkeypatch, host, reached):
+    monkeypatch.setattr(socket, "gethostname", lambda: "machine")
+    (listener,) = listen(Address(host, 0))
+    assert listener.server_name == "machine"
+    assert listener.url == f"http://{reached}:{listener.server_port}"
+
+
 # A host with several addresses
 
 

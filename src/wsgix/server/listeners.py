@@ -54,7 +54,7 @@ _LOCK_SECONDS: Final = 2 * _PROBE_SECONDS
 """How long a directory is waited for: another server that starts holds it for a probe at most."""
 _LOCK_RETRY_SECONDS: Final = 0.005
 
-_WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})
+_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})
 
 _FIRST_INHERITED: Final = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
@@ -107,7 +107,8 @@ class Listener:
             self.url = UNIX_PREFIX + _unix_name(name)
         else:
             host, port = address.host or name[0], name[1]
-            everywhere = host in _WILDCARDS
+            # The host may spell it otherwise, as in 0:8000 or [::0]:8000.
+            everywhere = name[0] in _WILDCARDS
             self.server_name = (socket.gethostname() if everywhere else _as_server_name(host)) or "localhost"
             self.server_port = str(port)
             self.url = f"{scheme}://{Address(_loopback(listening) if everywhere else host, port)}"
