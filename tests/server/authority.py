@@ -7,6 +7,9 @@ import time
 from functools import cache
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from wsgix.server.handshake import Handshake
 
@@ -27,6 +30,36 @@ def write_certificate(directory, *names, by="the usual one", key_type=ECDSA, fil
     chain.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
     key.touch(0o600)
     key.write_bytes(issued.private_key_pem.bytes())
+    return str(chain), str(key)
+
+
+def write_unreadable_certificate(directory, by="the usual one"):
+    """Write a client's certificate with a URL that is not ASCII; return the paths of it and its key."""
+    issuer = x509.load_pem_x509_certificate(authority(by).cert_pem.bytes())
+    signing = serialization.load_pem_private_key(authority(by).private_key_pem.bytes(), None)
+    private = ec.generate_private_key(ec.SECP256R1())
+    url = b"http://caf\xe9.test/"
+    names = b"\x30" + bytes([len(url) + 2]) + b"\x86" + bytes([len(url)]) + url
+    issued = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(issuer.subject)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(issuer.not_valid_before_utc)
+        .not_valid_after(issuer.not_valid_after_utc)
+        .add_extension(
+            x509.UnrecognizedExtension(x509.ExtensionOID.SUBJECT_ALTERNATIVE_NAME, names), critical=False
+        )
+        .sign(signing, hashes.SHA256())
+    )
+    chain, key = directory / "unreadable.pem", directory / "unreadable.key"
+    chain.write_bytes(issued.public_bytes(serialization.Encoding.PEM))
+    key.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
     return str(chain), str(key)
 
 

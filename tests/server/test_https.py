@@ -10,7 +10,13 @@ import subprocess
 
 import pytest
 
-from tests.server.authority import client_context, names_shown, write_authority, write_certificate
+from tests.server.authority import (
+    client_context,
+    names_shown,
+    write_authority,
+    write_certificate,
+    write_unreadable_certificate,
+)
 from tests.server.conftest import Leaving
 from wsgix.server.certificates import Certificates
 
@@ -67,9 +73,9 @@ class Site:
         return raw
 
     @contextlib.contextmanager
-    def dial(self, receive_buffer=None):
+    def dial(self, receive_buffer=None, certificate=None):
         with self.dial_raw(receive_buffer) as raw:
-            with client_context().wrap_socket(
+            with client_context(certificate=certificate).wrap_socket(
                 raw, server_hostname="localhost", suppress_ragged_eofs=False
             ) as connected:
                 yield connected
@@ -326,9 +332,20 @@ def test_a_required_client_certificate_is_asked_for_by_an_alert(site, tmp_path):
         ask_once(here)
 
 
-def ask_once(here):
-    with here.dial() as connected:
-        ask(connected, "/")
+def test_a_client_whose_certificate_python_cannot_read_is_let_go_and_the_log_says_so(site, tmp_path, caplog):
+    here = site(ca_certs=write_authority(tmp_path), client_certs="optional")
+    unreadable = write_unreadable_certificate(tmp_path)
+    with caplog.at_level("INFO", "wsgix.error"):
+        assert ask_once(here, unreadable) == b""
+        assert ask_once(here, write_certificate(tmp_path, "ada@acme.test", file="client")).endswith(b"hello")
+    (record,) = caplog.records
+    assert record.levelname == "INFO"
+    assert record.message == "no TLS handshake with 127.0.0.1: Python cannot read the client's certificate"
+
+
+def ask_once(here, certificate=None):
+    with here.dial(certificate=certificate) as connected:
+        ask(connected, "/", "Connection: close")
         return rest(connected)
 
 

@@ -189,7 +189,13 @@ class Arrivals(Departures):
             connection.socket = tls.raw
             self._linger(connection)
         else:
-            connection.end_handshake(tls.variables())
+            try:
+                variables = tls.variables()
+            except ValueError as error:
+                log.info("no TLS handshake with %s: %s", connection.name, error)
+                self._linger(connection)
+                return
+            connection.end_handshake(variables)
             connection.deadline = self._now + self._settings.head_timeout
             self._want(connection, READ)
             self._expect_request(connection)

@@ -118,7 +118,11 @@ class TLSSocket:
         return self._begun
 
     def variables(self) -> dict[str, str]:
-        """Return what the application is told of the connection: mod_ssl's names, after the handshake."""
+        """Return what the application is told of the connection: mod_ssl's names, after the handshake.
+
+        Raises:
+            ValueError: Python cannot read the client's certificate, which OpenSSL has verified.
+        """
         tls = self._ssl
         cipher = tls.cipher()
         found = {
@@ -128,7 +132,11 @@ class TLSSocket:
         }
         if tls.context.verify_mode is ssl.CERT_NONE:
             return found
-        certificate: Any = tls.getpeercert()
+        try:
+            certificate: Any = tls.getpeercert()
+        except (ssl.SSLError, UnicodeDecodeError):
+            # It reads more than is asked for here: a URL that is not ASCII is enough, whatever it leads to.
+            raise ValueError("Python cannot read the client's certificate") from None
         if not certificate:
             found["SSL_CLIENT_VERIFY"] = "NONE"
             return found
