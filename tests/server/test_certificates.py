@@ -347,6 +347,23 @@ def test_a_file_that_goes_while_it_is_read_does_no_harm(tmp_path, write, shake, 
     shake(running, client_context())
 
 
+def test_files_that_change_while_they_are_read_are_read_once_more(write, shake, monkeypatch):
+    chain, key = write("a.test", "old.test")
+    running = Certificates([chain], [key])
+    real_load = certificates._load_pair
+    later = ["newer.test", "newest.test"]
+
+    def load_pair(context, certfile, keyfile):
+        real_load(context, certfile, keyfile)
+        if later:
+            write("a.test", later.pop(0))
+            running.reload()  # as the handler of a signal that comes now
+
+    monkeypatch.setattr(certificates, "_load_pair", load_pair)
+    running.reload()
+    assert "newest.test" in names_shown(shake(running, client_context())[1])
+
+
 # What is wrong
 
 

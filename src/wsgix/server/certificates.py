@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 import stat
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -53,6 +54,8 @@ class Certificates:
         self._ca_certs = ca_certs
         self._verify_mode = _VERIFY_MODES[client_certs]
         self._context = self._load()
+        self._is_outdated = False
+        self._reading = threading.Lock()
 
     # On the leader
 
@@ -66,7 +69,19 @@ class Certificates:
         """Read the files again: what they hold now is for the handshakes that begin from now on.
 
         Connections go on. If a file cannot be used, the certificates stay as they are, and the log says why.
+        If they are being read already, whoever does that reads them once more, and this returns at once.
         """
+        self._is_outdated = True
+        # A signal may come while its handler is here. What it reads must not be replaced with what was read
+        # before.
+        while self._is_outdated and self._reading.acquire(blocking=False):
+            try:
+                self._is_outdated = False
+                self._read_again()
+            finally:
+                self._reading.release()
+
+    def _read_again(self) -> None:
         try:
             self._context = self._load()
         except ConfigurationError as error:
