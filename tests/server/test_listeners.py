@@ -584,6 +584,23 @@ def test_a_host_with_an_impossible_label_is_refused(host):
         open_listeners([Address(host, 80)])
 
 
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_an_address_that_is_given_twice_is_refused_as_such(path, kind):
+    address = Address(path=path)
+    if kind == "tcp":
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = Address(*free.getsockname())
+    with pytest.raises(ConfigurationError, match=f"cannot listen on {address}: it is given twice"):
+        open_listeners([address, address])
+    assert not os.path.lexists(path)
+
+
+def test_any_port_may_be_given_twice(listen):
+    first, second = listen(Address("127.0.0.1", 0), Address("127.0.0.1", 0))
+    assert first.url != second.url
+
+
 # Sockets that listen already
 
 

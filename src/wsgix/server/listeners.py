@@ -159,13 +159,13 @@ def open_listeners(
         ConfigurationError: one of them cannot be had; the others are closed again.
     """
     listeners: list[Listener] = []
-    descriptors: set[int] = set()
+    given: set[Address] = set()
     try:
         for address in addresses:
-            if address.fd is not None:
-                if address.fd in descriptors:
-                    raise _cannot(address, "it is given twice; give it once")
-                descriptors.add(address.fd)
+            # Port 0 is another one each time; else the address would seem to be another server's.
+            if address in given and not address.is_any_port:
+                raise _cannot(address, "it is given twice; give it once")
+            given.add(address)
             listeners += [
                 Listener(listening, address, options.scheme) for listening in _listen(address, options)
             ]

@@ -41,6 +41,11 @@ class Address(NamedTuple):
     path: str | None = None
     fd: int | None = None
 
+    @property
+    def is_any_port(self) -> bool:
+        """Whether the system is to choose a free port."""
+        return self.path is None and self.fd is None and not self.port
+
     def __str__(self) -> str:
         if self.path is not None:
             return UNIX_PREFIX + self.path
