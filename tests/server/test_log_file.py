@@ -88,6 +88,18 @@ def test_a_line_that_was_cut_does_not_swallow_the_next(plan, caplog):
     assert sink.data == b"fir\nsecond\nthird\n"
 
 
+@pytest.mark.parametrize(("written", "lost"), [(3, 1), (5, 0)], ids=["a piece", "all but the end"])
+def test_the_end_of_a_line_that_was_cut_is_not_counted_as_a_line(clock, caplog, written, lost):
+    log = log_to(Sink(written, FULL, FULL, FULL))
+    for line in (b"first\n", b"second\n", b"third\n"):
+        log.write(line)
+        clock[0] += 60.0
+    assert caplog.messages == [
+        f"the log cannot be written: No space left on device; lines lost so far: {lost + further}"
+        for further in range(3)
+    ]
+
+
 def test_a_loss_between_two_lines_leaves_no_empty_one(caplog):
     sink = Sink(6, FULL)
     log = log_to(sink)

@@ -84,7 +84,7 @@ class LogFile:
         return data[: end or data.find(b"\n") + 1]
 
     def _lose(self, data: bytes, error: Exception) -> None:
-        self._lost += data.count(b"\n")
+        self._lost += _count_lines(data)
         now = time.monotonic()
         if now >= self._next_warning:
             self._next_warning = now + WARNING_SECONDS
@@ -131,13 +131,18 @@ class LogFile:
         self.drain()
         kept, self._kept = self._kept, b""
         if kept:
-            self._lost += kept.count(b"\n")
+            self._lost += _count_lines(kept)
             # At once, however long ago the last warning was: there will be no other.
             self._warn("its reader stands still")
         fd, self._fd = self._fd, -1
         self._send = _send_nowhere
         if fd >= 0:
             os.close(fd)
+
+
+def _count_lines(rest: bytes) -> int:
+    """Return how many lines are lost with *rest*; a line end that it begins with is not one of them."""
+    return rest.count(b"\n") - rest.startswith(b"\n")
 
 
 def open_file(name: str, path: str) -> LogFile:
