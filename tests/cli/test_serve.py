@@ -315,3 +315,27 @@ def test_neither_a_reader_that_stands_still_nor_a_thread_that_is_busy_holds_the_
             assert (b"exit functions ran\n" in process.stderr.read()) == (path != "/left")
         finally:
             process.kill()
+
+
+ENDING = """
+import atexit, concurrent.futures, os, threading
+
+pool = concurrent.futures.ThreadPoolExecutor()
+pool.submit(int).result()  # its thread is there, and has nothing to do
+
+@atexit.register
+def end():
+    threading.Event().wait(0.2)
+    os.write(2, b"exit functions ran\\n")
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "0")])
+    return []
+"""
+
+
+def test_exit_functions_have_time_though_requests_have_none(tmp_path):
+    (tmp_path / "ending.py").write_text(ENDING)
+    with serving("ending", "--graceful-timeout=0", cwd=tmp_path) as server:
+        assert server.stop() == 0
+    assert "exit functions ran\n" in server.err.text()

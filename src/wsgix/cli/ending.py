@@ -9,19 +9,22 @@ import atexit
 import contextlib
 import os
 import threading
+import time
 from typing import Final
 
 from wsgix.server.error_log import give_up_unwritable_streams
 from wsgix.server.scheduler import THREAD_NAME
 
 _EXIT_SECONDS: Final = 5.0
-"""How long functions that were registered with `atexit` may take, if threads are cut off."""
+"""How long functions that were registered with `atexit` may take, if the time of all else is over."""
 _STUCK_SECONDS: Final = 1.0
 """The same, if a stream is stuck: most likely they wait for it, too."""
+_THREADS_SECONDS: Final = 1.0
+"""What threads of the application's own have in any case: those that have nothing to do end in it."""
 
 
 def see_to_the_end(seconds: float) -> None:
-    """Let the process end as usual within *seconds*, or end it now if it could not; after the server's end.
+    """Let the process end as usual in time, or end it now if it could not; after the server's end.
 
     Args:
         seconds: what threads of the application's own have, once all requests are answered.
@@ -30,7 +33,10 @@ def see_to_the_end(seconds: float) -> None:
     # The time of a thread that is still inside the application is over, and it may print at any moment: the
     # interpreter would wait for it, or abort because it holds the lock of a stream.
     if not stuck and not any(thread.name == THREAD_NAME for thread in threading.enumerate()):
-        _exit_after(seconds)
+        threads_ended = threading.Event()
+        # The interpreter waits for threads first, and then calls these functions, the last one first.
+        atexit.register(threads_ended.set)
+        _start(threading.Thread(target=_exit_unless_ended, args=(threads_ended, seconds)))
         return
     _exit_after(_STUCK_SECONDS if stuck else _EXIT_SECONDS)
     try:
@@ -41,9 +47,20 @@ def see_to_the_end(seconds: float) -> None:
         os._exit(0)
 
 
+def _exit_unless_ended(threads_ended: threading.Event, seconds: float) -> None:
+    """End the process with 0 if threads take longer than *seconds*, or exit functions much longer."""
+    deadline = time.monotonic() + seconds
+    if threads_ended.wait(max(seconds, _THREADS_SECONDS)):
+        time.sleep(max(deadline - time.monotonic(), _EXIT_SECONDS))
+    os._exit(0)
+
+
 def _exit_after(seconds: float) -> None:
     """End the process with 0 in *seconds*, unless it has ended by then."""
-    timer = threading.Timer(seconds, os._exit, (0,))
-    timer.daemon = True
+    _start(threading.Timer(seconds, os._exit, (0,)))
+
+
+def _start(thread: threading.Thread) -> None:
+    thread.daemon = True
     with contextlib.suppress(RuntimeError):  # no more threads to be had
-        timer.start()
+        thread.start()
