@@ -339,3 +339,22 @@ def test_exit_functions_have_time_though_requests_have_none(tmp_path):
     with serving("ending", "--graceful-timeout=0", cwd=tmp_path) as server:
         assert server.stop() == 0
     assert "exit functions ran\n" in server.err.text()
+
+
+def test_a_second_signal_ends_it_at_once_though_a_thread_of_the_application_is_left(tmp_path):
+    (tmp_path / "left.py").write_text(
+        "import threading\n"
+        "threading.Thread(target=threading.Event().wait).start()\n"
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [('Content-Length', '0')])\n"
+        "    return []\n"
+    )
+    with serving("left", "--graceful-timeout=1h", cwd=tmp_path) as server:
+        with server.connect() as sending, server.connect() as idle:
+            sending.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1")
+            idle.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b" 200 " in idle.recv(65536)
+            server.signal()
+            assert idle.recv(1) == b""  # the first signal has arrived
+            server.signal()
+            assert server.wait() == 0

@@ -81,11 +81,11 @@ def _serve(options: argparse.Namespace) -> None:
         raise
     try:
         with contextlib.closing(log):
-            serve_listeners(application, listeners, settings, _announce)
+            seconds_left = serve_listeners(application, listeners, settings, _announce)
     except BaseException:
         give_up_unwritable_streams()
         raise
-    see_to_the_end(settings.graceful_timeout)
+    see_to_the_end(seconds_left)
 
 
 def _settings(options: argparse.Namespace) -> Settings:

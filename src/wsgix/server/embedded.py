@@ -47,8 +47,11 @@ def _announce(line: str) -> None:
 
 def serve_listeners(
     application: Application, listeners: list[Listener], settings: Settings, announce: Callable[[str], object]
-) -> None:
-    """Serve on open *listeners* until a signal, after telling *announce* where."""
+) -> float:
+    """Serve on open *listeners* until a signal, after telling *announce* where.
+
+    Returns how many seconds of the graceful timeout are left, for what else has to end.
+    """
     try:
         worker = Worker(application, listeners, settings)
     except BaseException:
@@ -79,6 +82,7 @@ def serve_listeners(
             worker.abandon()
             raise
         worker.run(heeds_signals=bool(handlers))
+    return worker.seconds_left
 
 
 class Server:

@@ -524,6 +524,12 @@ class Loop(Arrivals):
         self._is_told_to_stop = self._stopping = True
         self._waker.wake()
 
+    @property
+    def seconds_left(self) -> float:
+        """How much of the graceful timeout is left; 0 after a second `stop`."""
+        left = min(self._stop_deadline - time.monotonic(), self._settings.graceful_timeout)
+        return max(0.0, left)
+
     # In a child that the application has forked
 
     def leave(self) -> None:

@@ -93,6 +93,11 @@ class Worker:
         """Finish what was begun and let `run` return; from any thread or signal handler."""
         self._loop.stop()
 
+    @property
+    def seconds_left(self) -> float:
+        """How much of the graceful timeout is left, once `run` has returned; 0 after a second `stop`."""
+        return self._loop.seconds_left
+
 
 def _open_access_log(settings: Settings) -> "AccessLog | None":
     where = settings.access_log
