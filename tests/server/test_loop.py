@@ -2178,6 +2178,31 @@ def test_a_response_that_is_still_made_when_the_server_ends_is_seen_to_be_cut(
     eventually(lambda: not own_threads())
 
 
+@pytest.mark.parametrize("is_taken", [False, True], ids=["response", "other protocol"])
+def test_what_would_go_on_for_ever_ends_with_the_server(serve, eventually, is_taken):
+    closed = []
+
+    def application(environ, start_response):
+        try:
+            if is_taken:
+                environ["wsgix.socket"].sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+                environ["wsgix.socket"].recv(1)
+            else:
+                start_response("200 OK", [])
+                while True:
+                    yield b"x" * 100_000
+        finally:
+            closed.append(is_taken)
+
+    site = serve(application, graceful_timeout=0, write_timeout=3600)
+    client = site.dial()
+    client.send(get("/", "Connection: upgrade", "Upgrade: any"))
+    client.until(b"\r\n\r\n")
+    site.server.__exit__(None, None, None)
+    eventually(lambda: closed)
+    eventually(lambda: not own_threads())
+
+
 def test_a_response_that_begins_when_the_server_has_ended_is_seen_to_be_cut(serve, eventually):
     calls, goes_on = [], threading.Event()
 

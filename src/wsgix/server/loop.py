@@ -436,9 +436,12 @@ class Loop(Arrivals):
         with self._waiting_lock:
             for connection in [*self._connections.values()]:
                 if connection.phase is BUSY:
-                    # The process may end before the application does, and all that is open with it.
+                    # The process may end before the application does, and all that is open with it; or go on,
+                    # and the application with it, for ever.
                     if connection.is_until_close and not connection.is_given_up:
                         connection.reset()
+                    elif connection.is_answering or connection.is_taken:
+                        connection.cut_off()
                 elif connection.has_all_left:
                     self._close(connection)
                 else:
