@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import re
+import select
 import sys
 import threading
 
@@ -106,6 +107,22 @@ def test_a_handler_that_logging_closes_goes_on(capfd):
     handler.close_file()
     handler.handle(record("off"))
     assert re.fullmatch(START + r"\[ERROR\] on\n", capfd.readouterr().err)
+
+
+def test_what_waits_for_a_slow_reader_reaches_it_without_another_record(monkeypatch):
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb", 0) as reading, os.fdopen(writer, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        handler = StandardErrorHandler()
+        written = 0
+        for _ in range(2):  # also when it falls behind again
+            while not handler._file.is_behind:
+                handler.handle(record("x" * 1000))
+                written += 1
+            while written:
+                assert select.select([reading], [], [], 10)[0]
+                written -= reading.read(65536).count(b"\n")
+        handler.close_file()
 
 
 def test_the_log_is_disabled_only_where_its_handler_was_replaced(own_log):

@@ -4,6 +4,7 @@ Everything goes through the logger "wsgix.error". An application that embeds the
 other; `log_to_standard_error` is for the command line.
 """
 
+import contextlib
 import logging
 import os
 import sys
@@ -19,6 +20,8 @@ from wsgix.server.log_file import open_stream
 
 FLUSH_SECONDS: Final = 0.5
 """How long the end of the process waits for who reads a standard stream."""
+_LOOK_SECONDS: Final = 1.0
+"""Between looks whether a log that is behind was closed."""
 
 _FORMAT: Final = "[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s"
 _TIME: Final = "%Y-%m-%d %H:%M:%S %z"
@@ -136,6 +139,7 @@ class StandardErrorHandler(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self._file = open_stream("", sys.stderr)
+        self._follower: threading.Thread | None = None
         self.setFormatter(LineFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -145,6 +149,24 @@ class StandardErrorHandler(logging.Handler):
         except Exception as error:  # a message that does not fit its arguments must not fail a request
             line = f"a log message could not be made: {record.msg!r}: {error!r}"
         self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
+        # In a child that was forked, the thread is not there any more.
+        if self._file.is_behind and not (self._follower and self._follower.is_alive()):
+            self._follower = threading.Thread(target=self._follow, name="wsgix-error-log", daemon=True)
+            with contextlib.suppress(RuntimeError):  # no more threads to be had
+                self._follower.start()
+
+    def _follow(self) -> None:
+        """Write what is kept for a slow reader once it is back: the next record may come tomorrow."""
+        while True:
+            self._file.wait_for_reader(_LOOK_SECONDS)
+            self.acquire()
+            try:
+                self._file.write(b"")
+                if not self._file.is_behind:
+                    self._follower = None
+                    return
+            finally:
+                self.release()
 
     def close(self) -> None:
         """Write what was kept; the next records are written as before.

@@ -120,11 +120,18 @@ class LogFile:
         """Write what was kept if its reader is back within a second."""
         deadline = time.monotonic() + CLOSE_SECONDS
         while self._kept and self._fd >= 0:
-            poll = select.poll()
-            poll.register(self._fd, select.POLLOUT)
-            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            if not self.wait_for_reader(max(0.0, deadline - time.monotonic())):
                 break
             self.write(b"")
+
+    def wait_for_reader(self, seconds: float) -> bool:
+        """Wait until the descriptor takes something, or fails; False if that lasts longer. On any thread."""
+        if self._fd < 0:  # nobody can say when
+            time.sleep(seconds)
+            return False
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        return bool(poll.poll(seconds * 1000))
 
     def close(self) -> None:
         """Drain the log, lose what nobody reads, and close the descriptor."""
