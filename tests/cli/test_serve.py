@@ -358,3 +358,21 @@ def test_a_second_signal_ends_it_at_once_though_a_thread_of_the_application_is_l
             assert idle.recv(1) == b""  # the first signal has arrived
             server.signal()
             assert server.wait() == 0
+
+
+def test_a_second_interrupt_at_the_very_end_shows_no_traceback(tmp_path):
+    (tmp_path / "lasting.py").write_text(
+        "import atexit, os, threading\n"
+        "@atexit.register\n"
+        "def end():\n"
+        "    os.write(2, b'at the end\\n')\n"
+        "    threading.Event().wait()\n"
+        "def app(environ, start_response):\n"
+        "    return []\n"
+    )
+    with serving("lasting", cwd=tmp_path) as server:
+        server.signal(signal.SIGINT)
+        server.err.wait_for("at the end")
+        server.signal(signal.SIGINT)
+        assert server.wait() == -signal.SIGINT
+    assert "Traceback" not in server.err.text()

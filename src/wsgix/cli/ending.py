@@ -8,6 +8,7 @@ embeds the server has an end of its own.
 import atexit
 import contextlib
 import os
+import signal
 import threading
 import time
 from typing import Final
@@ -29,6 +30,9 @@ def see_to_the_end(seconds: float) -> None:
     Args:
         seconds: what threads of the application's own have, once all requests are answered.
     """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # What is still waited for would be interrupted with a traceback, and with SIGTERM is ended.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     stuck = give_up_unwritable_streams()
     # The time of a thread that is still inside the application is over, and it may print at any moment: the
     # interpreter would wait for it, or abort because it holds the lock of a stream.
