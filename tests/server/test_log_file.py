@@ -181,6 +181,22 @@ def test_reopening_keeps_the_descriptor_and_hides_it_from_children(tmp_path):
     assert (tmp_path / "log").read_bytes() == b"a\n"
 
 
+@pytest.mark.parametrize("is_renamed", [True, False])
+def test_a_line_that_was_cut_is_ended_in_its_own_file_only(tmp_path, is_renamed):
+    path = tmp_path / "log"
+    log = open_file("the log", str(path))
+    log._send = Sink(3, FULL).send
+    log.write(b"first\n")
+    log._send = os.write
+    path.write_bytes(b"fir")
+    if is_renamed:
+        path.rename(tmp_path / "old")
+    log.reopen()
+    log.write(b"second\n")
+    log.close()
+    assert path.read_bytes() == (b"second\n" if is_renamed else b"fir\nsecond\n")
+
+
 def test_a_file_that_cannot_be_reopened_stays(tmp_path, caplog):
     (tmp_path / "logs").mkdir()
     path = tmp_path / "logs" / "log"

@@ -112,6 +112,8 @@ class LogFile:
         except OSError as error:
             log.error("%s cannot be reopened: %s: %s", self._name, self._path, error.strerror)
             return
+        if not os.fstat(fd).st_size:
+            self._inside_line = False  # a line that was cut is in the old file
         # One step: no writer ever sees the descriptor closed.
         os.dup2(fd, self._fd, inheritable=False)
         os.close(fd)
