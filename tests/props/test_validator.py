@@ -218,6 +218,9 @@ def check_start_response(validate, args, kwargs):
 
 
 def check_result(validate, result):
+    if type(result) in (Pair, Pairs):
+        return  # iterating it raises an error of the application's own, which is not the validator's to hide
+
     def application(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
         return result
