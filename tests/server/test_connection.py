@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import gc
 import socket
 import tempfile
+import weakref
 
 import pytest
 
@@ -277,6 +279,68 @@ def test_a_file_that_fails_on_closing_only_costs_nothing(pair, monkeypatch):
     connection.take(HEAD % (b"Content-Length: %d\r\n" % (REQUEST_BUFFER + 1)) + b"x" * (REQUEST_BUFFER + 1))
     assert connection.advance() is None
     connection.end_request()
+
+
+def test_a_fault_without_words_of_the_system_is_logged_by_its_own(pair, monkeypatch, caplog):
+    def fail(**_):
+        raise OSError("no place to put it")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", fail)
+    connection, _ = pair
+    connection.take(HEAD % (b"Content-Length: %d\r\n" % (REQUEST_BUFFER + 1)) + b"x" * (REQUEST_BUFFER + 1))
+    assert connection.advance() is STORAGE_FULL
+    (record,) = caplog.records
+    assert record.getMessage().endswith(": no place to put it")
+
+
+@pytest.mark.parametrize(
+    ("fields", "content"),
+    [
+        (b"Content-Length: 4\r\n", b"abcd"),
+        (b"Content-Length: 4\r\nExpect: 100-continue\r\n", b""),
+        (b"Connection: upgrade\r\nUpgrade: websocket\r\n", b""),
+    ],
+    ids=["collected", "streamed", "lent"],
+)
+def test_what_a_request_holds_is_left_to_see_to_until_its_end(pair, fields, content):
+    connection, _ = pair
+    connection.take(HEAD % fields)
+    if content:
+        assert connection.advance() is NEED_MORE
+        connection.take(content)
+    assert connection.advance() is None
+    assert not connection.is_clear  # only the leader may give it back
+    connection.end_request()
+    assert connection.is_clear
+
+
+def test_a_client_that_was_lost_meanwhile_is_left_to_see_to(pair):
+    connection, _ = pair
+    connection.take(GET)
+    assert connection.advance() is None
+    connection.lose(ConnectionAbortedError(errno.EPIPE, "gone"))
+    assert connection.has_all_left
+    assert not connection.is_clear
+
+
+class Watched(Connection):
+    __slots__ = ("__weakref__",)
+
+
+def test_nothing_leads_back_to_a_closed_connection(template):
+    ours, theirs = socket.socketpair()
+    connection = Watched(ours, ("192.0.2.7", 4711), template, common())
+    connection.take(HEAD % b"Content-Length: 1\r\n" + b"x")
+    assert connection.advance() is None
+    connection.close()
+    theirs.close()
+    seen = weakref.ref(connection)
+    gc.disable()  # what a cycle holds waits for a collection, and there are many connections
+    try:
+        del connection
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 def test_closing_gives_the_file_and_the_socket_back(pair, monkeypatch):

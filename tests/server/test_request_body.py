@@ -70,9 +70,12 @@ def test_malformed_chunks_are_refused():
     )
 
 
-def test_what_the_buffer_holds_stays_in_memory(files):
-    body = RequestBody(REQUEST_BUFFER, DEFAULT_LIMITS, REQUEST_BUFFER, Memory(0))
-    assert body.feed(b"x" * REQUEST_BUFFER, 0) is COMPLETE
+@pytest.mark.parametrize("framing", [REQUEST_BUFFER, CHUNKED])
+def test_what_the_buffer_holds_stays_in_memory(files, framing):
+    body = RequestBody(framing, DEFAULT_LIMITS, REQUEST_BUFFER, Memory(0))
+    data = b"x" * REQUEST_BUFFER
+    wire = data if framing != CHUNKED else b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)
+    assert body.feed(wire, 0) is COMPLETE
     assert body.open().read() == b"x" * REQUEST_BUFFER
     body.close()
     assert files == []
