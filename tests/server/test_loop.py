@@ -1444,6 +1444,21 @@ def test_a_client_that_is_given_up_sees_that_its_response_is_cut(serve, clock, e
         [*iter(lambda: client.socket.recv(1 << 20), b"")]
 
 
+def test_a_client_that_ends_with_content_that_nobody_reads_is_not_reset(serve, eventually):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [b"unread"]
+
+    site = serve(application, stream_requests=True)
+    client = site.dial()
+    client.send(get("/", "Connection: close", "Content-Length: 1000"))
+    eventually(lambda: phases(site) == [module.LINGER])
+    client.send(b"x" * 1000)  # a client that sends all before it reads
+    assert client.response().content == b"unread"
+    client.half_close()
+    assert client.ended
+
+
 def test_streamed_content_that_nobody_reads_is_skipped_up_to_a_limit(serve, eventually):
     def application(environ, start_response):
         start_response("200 OK", [])
@@ -2076,6 +2091,20 @@ def test_listeners_that_cannot_be_polled_are_once_there_is_room(serve, echo, eve
     eventually(lambda: poller.turned_away > 1)
     poller.is_full = False
     assert site.get("/x").content == b"GET /x "
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [(get("/"), "no-proxy-header"), (b"PROXY TCP4 a b c d\r\n" + get("/"), "bad-proxy-header")],
+)
+def test_a_proxy_that_does_not_begin_with_its_header_is_refused(serve, echo, caplog, said, word):
+    caplog.set_level(logging.INFO, "wsgix.error")
+    client = serve(echo, proxy_protocol="v1", proxy_protocol_from="127.0.0.1").dial()
+    client.send(said)
+    assert client.response().status == "400"
+    assert client.ended
+    assert echo.calls == 0
+    assert caplog.messages == [f"refused a request from 127.0.0.1: {word}"]
 
 
 @pytest.mark.parametrize("size", [1, 20, len(PROXY_HEADER)])
