@@ -1,6 +1,6 @@
 """Who is at the other end: an IP address or none, and the list of those whose word about others is taken.
 
-Pure. The PROXY protocol and the Forwarded fields are read with it; the server makes one list per listener
+Pure. The PROXY protocol and the Forwarded fields are read with it; the server makes one list for each
 from its settings. Nothing here resolves a name.
 """
 
