@@ -154,14 +154,6 @@ def test_the_first_request_may_come_along_with_the_end_of_the_handshake(certific
     assert server.recv(RECEIVE_SIZE) == b"GET"
 
 
-def test_what_was_read_already_belongs_to_the_handshake(certificates, unix):
-    client = InMemory()
-    server = certificates.wrap(unix[0], client.step(unix[1]))
-    assert server.handshake() is Handshake.WANT_READ
-    unix[1].send(client.step(unix[1]))
-    assert server.handshake() is Handshake.DONE
-
-
 @pytest.mark.parametrize("data", [b"G", b"GET / HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"post"])
 def test_a_request_without_tls_is_recognized_and_gets_no_alert(certificates, unix, data):
     server = certificates.wrap(unix[0])

@@ -51,7 +51,6 @@ class Response:
         complete: whether that end came.
         chunks: the sizes of the chunks.
         interim: the 1xx responses that came before.
-        head_at, end_at: when the head was complete and when the content was, on the monotonic clock.
     """
 
     version: str
@@ -63,8 +62,6 @@ class Response:
     complete: bool = False
     chunks: list[int] = field(default_factory=list)
     interim: list[Response] = field(default_factory=list)
-    head_at: float = 0.0
-    end_at: float = 0.0
 
     def values(self, name: str) -> list[str]:
         """Return the values of the headers of this name, in any case, as latin-1 text."""
@@ -255,7 +252,6 @@ class Connection:
             if not field_line or _FORBIDDEN_IN_VALUE.search(field_line[2]):
                 raise MalformedResponse(f"this is no field line: {line[:80]!r}")
             response.headers.append((field_line[1], field_line[2]))
-        response.head_at = time.monotonic()
         return response
 
     def read_response(self, method: str = "GET") -> Response:
@@ -291,7 +287,6 @@ class Connection:
         else:
             response.framing = "close"
             self._read_to_end(response)
-        response.end_at = time.monotonic()
 
     def _read_length(self, response: Response, length: int) -> None:
         end = self._position + length

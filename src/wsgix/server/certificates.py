@@ -59,9 +59,9 @@ class Certificates:
 
     # On the leader
 
-    def wrap(self, accepted: socket.SocketType, received: bytes = b"") -> TLSSocket:
-        """Begin TLS on an accepted socket, from which *received* was read already."""
-        return TLSSocket(accepted, self._context, received)
+    def wrap(self, accepted: socket.SocketType) -> TLSSocket:
+        """Begin TLS on an accepted socket."""
+        return TLSSocket(accepted, self._context)
 
     # On any thread
 

@@ -39,7 +39,6 @@ class TLSSocket:
     Args:
         raw: the accepted socket.
         context: what the server shows and asks for.
-        received: what was read from *raw* already, behind a PROXY header say.
 
     Attributes:
         raw: the socket below. Who goes on with it alone leaves TLS without a word to the client.
@@ -55,14 +54,13 @@ class TLSSocket:
         "_kept",
         "_lock",
         "_outgoing",
-        "_received",
         "_ssl",
         "_unsent",
         "fault",
         "raw",
     )
 
-    def __init__(self, raw: socket.SocketType, context: ssl.SSLContext, received: bytes = b"") -> None:
+    def __init__(self, raw: socket.SocketType, context: ssl.SSLContext) -> None:
         self.raw = raw
         self.fault = ""
         self._incoming = ssl.MemoryBIO()
@@ -71,7 +69,6 @@ class TLSSocket:
         self._begun = False
         self._ended = False
         self._established = False
-        self._received = received
         # OpenSSL's state is for one thread at a time. Nobody waits for the client inside.
         self._lock = threading.Lock()
         self._kept = b""
@@ -87,9 +84,8 @@ class TLSSocket:
             OSError: the client is gone.
         """
         if not self._unsent:
-            received, self._received = self._received, b""
             try:
-                received = received or self.raw.recv(_RECEIVE)
+                received = self.raw.recv(_RECEIVE)
             except BlockingIOError:
                 return Handshake.WANT_READ
             if not received:
