@@ -1444,7 +1444,9 @@ def test_a_client_that_is_given_up_sees_that_its_response_is_cut(serve, clock, e
         [*iter(lambda: client.socket.recv(1 << 20), b"")]
 
 
-def test_a_client_that_ends_with_content_that_nobody_reads_is_not_reset(serve, eventually):
+def test_a_client_that_ends_with_content_that_nobody_reads_is_not_reset(serve, eventually, monkeypatch):
+    monkeypatch.setattr(departures, "SKIP_SECONDS", 3600.0)  # there is no next request to read on to
+
     def application(environ, start_response):
         start_response("200 OK", [])
         return [b"unread"]
