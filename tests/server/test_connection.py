@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import gc
+import os
 import socket
 import tempfile
 import weakref
@@ -321,6 +322,13 @@ def test_a_client_that_was_lost_meanwhile_is_left_to_see_to(pair):
     connection.lose(ConnectionAbortedError(errno.EPIPE, "gone"))
     assert connection.has_all_left
     assert not connection.is_clear
+
+
+def test_what_is_reset_is_over_and_stays_hidden_from_programs_that_the_application_starts(pair):
+    connection, client = pair
+    connection.reset()
+    assert client.recv(1) == b""
+    assert not os.get_inheritable(connection.fd)
 
 
 class Watched(Connection):
