@@ -522,6 +522,45 @@ def test_the_loop_is_told_of_what_stays_though_it_has_just_sent_what_did(noted):
     assert told == [connection, connection]
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda connection: connection.gather(b"", chunked=False),
+        lambda connection: connection.release(0, b"."),
+        lambda connection: connection.send(b".", is_last=True),
+        lambda connection: connection.push(is_last=True),
+        lambda connection: connection.send_last(b"."),
+        lambda connection: connection.send_file(0, 0, 0),
+        lambda connection: connection.let_go(),
+        lambda connection: connection.fall_silent(),
+        lambda connection: connection.flush_meanwhile(),
+    ],
+    ids=[
+        "gather",
+        "release",
+        "send",
+        "push",
+        "send_last",
+        "send_file",
+        "let_go",
+        "fall_silent",
+        "flush_meanwhile",
+    ],
+)
+def test_what_another_thread_may_be_sending_is_waited_for(noted, step):
+    connection, client, _ = noted
+    connection.gather(b"head one ", chunked=False)
+    met = []
+
+    def send():
+        met.append(connection.flush())
+
+    connection._stalled = Meanwhile(send)
+    step(connection)
+    assert met == [True]
+    assert client.recv(9) == b"head one "
+
+
 def test_what_is_gathered_leaves_at_once_and_nothing_is_left_to_see_to(noted):
     connection, client, told = noted
     connection.end_request()  # from now on it is as between two requests

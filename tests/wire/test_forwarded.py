@@ -112,6 +112,7 @@ def test_a_malformed_hop_that_counts_is_refused(node):
     assert changes(x(**{"for": node})) == BAD_FORWARDED
     assert changes(x(**{"for": f"192.0.2.1, {node}"})) == BAD_FORWARDED
     assert changes(x(**{"for": f"192.0.2.1, {node}, 10.0.0.2"})) == BAD_FORWARDED
+    assert changes(x(**{"for": f"{node}, 10.0.0.2"})) == BAD_FORWARDED
 
 
 def test_without_a_chain_the_peer_is_the_client():
