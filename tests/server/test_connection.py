@@ -315,6 +315,17 @@ def test_what_a_request_holds_is_left_to_see_to_until_its_end(pair, fields, cont
     assert connection.is_clear
 
 
+def test_the_leader_finds_a_client_gone_without_failing_and_the_application_is_told(pair):
+    connection, client = pair
+    connection.gather(b"head", chunked=False)
+    client.close()
+    assert connection.flush_meanwhile()
+    assert connection.lost is not None
+    assert not connection.outbox
+    with pytest.raises(ConnectionAbortedError):
+        connection.send(b"more")
+
+
 def test_a_client_that_was_lost_meanwhile_is_left_to_see_to(pair):
     connection, _ = pair
     connection.take(GET)

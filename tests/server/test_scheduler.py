@@ -517,6 +517,16 @@ def test_a_spare_that_is_not_needed_after_all_ends_with_the_others(room):
     assert not any(thread.is_alive() for thread in scheduler._started)
 
 
+def test_no_more_threads_wait_than_one_more_than_may_be_inside(room):
+    """Those that took the place of threads that waited for clients are needed no longer, and would stay."""
+    room.scheduler = Scheduler(room, 2)
+    members = [module.Member() for _ in range(5)]
+    for member in members:
+        room.scheduler._dismiss(member)
+    assert [member.stop for member in members] == [False, False, False, True, True]
+    assert [member.signal.acquire(blocking=False) for member in members[2:]] == [False, True, True]
+
+
 def test_a_request_that_is_kept_back_stays_so_until_the_leader_takes_it(room):
     """Between two queues it would be turned away by whoever comes later, and forgotten at the end."""
     scheduler = room.scheduler
