@@ -517,6 +517,16 @@ def test_a_spare_that_is_not_needed_after_all_ends_with_the_others(room):
     assert not any(thread.is_alive() for thread in scheduler._started)
 
 
+def test_a_call_that_costs_the_lead_counts_as_slow(room):
+    scheduler = room.scheduler
+    scheduler._leader.claim.append("connection")
+    for _ in range(4):
+        scheduler._take_lead()
+        scheduler._leader.claim.append("connection")
+    assert scheduler._average > module._SLOW_SECONDS
+    scheduler._leader.claim.clear()
+
+
 def test_no_more_threads_wait_than_one_more_than_may_be_inside(room):
     """Those that took the place of threads that waited for clients are needed no longer, and would stay."""
     room.scheduler = Scheduler(room, 2)
