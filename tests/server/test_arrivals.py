@@ -1,4 +1,4 @@
-"""How many descriptors are for connections; what the loop makes of that is tried over sockets, in `test_loop`."""
+"""How many descriptors are for connections; what the loop makes of that is tried over sockets."""
 
 import sys
 

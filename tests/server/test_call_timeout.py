@@ -487,3 +487,37 @@ def test_a_connection_that_the_application_has_taken_over_is_cut_off_without_a_w
     client.send(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: any\r\n\r\n")
     assert client.rest() == b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
     eventually(lambda: seen and isinstance(seen[-1], RequestTimeout))
+
+
+# By itself
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """What was sent to threads."""
+    made = []
+    monkeypatch.setattr(call_timeout, "_interrupt", lambda ident, error: made.append((ident, error)))
+    return made
+
+
+def nothing(*_):
+    pass
+
+
+def test_the_end_takes_back_what_was_sent_to_the_thread_and_has_not_arrived(sent):
+    calls = call_timeout.CallTimeout(1000.0, nothing, nothing)
+    calls.begin(SimpleNamespace(), nothing)
+    calls.end()
+    assert sent == [(threading.get_ident(), None)]
+    assert not calls.is_busy
+
+
+def test_whoever_watches_is_woken_for_a_call_that_goes_on_after_a_wait():
+    """It may have gone to sleep meanwhile, as there was no call to look after."""
+    seen = []
+    calls = call_timeout.CallTimeout(1000.0, nothing, lambda: seen.append(calls.is_busy))
+    calls.leave_out(lambda: None)
+    assert seen == []  # the time of this call is over already
+    calls.begin(SimpleNamespace(), nothing)
+    calls.leave_out(lambda: seen.append(calls.is_busy))
+    assert seen == [True, False, True]
