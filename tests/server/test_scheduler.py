@@ -548,6 +548,16 @@ def test_a_request_that_is_kept_back_stays_so_until_the_leader_takes_it(room):
     assert [word for word, *_ in room.log] == ["let go", "wake"]
 
 
+def test_what_is_dropped_at_the_end_goes_to_nobody_else(room):
+    scheduler = room.scheduler
+    scheduler._running = 8
+    kept = object()
+    assert scheduler.run(kept, scheduler._leader) is None
+    assert scheduler.drop_waiting() == [kept]
+    scheduler._running = 0
+    assert scheduler.next_waiting() is None
+
+
 def test_the_average_follows_the_calls_and_one_slow_call_is_forgiven(room):
     scheduler = room.scheduler
     for _ in range(100):
