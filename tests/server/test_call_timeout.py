@@ -522,3 +522,23 @@ def test_whoever_watches_is_woken_for_a_call_that_goes_on_after_a_wait():
     calls.begin(SimpleNamespace(), nothing)
     calls.leave_out(lambda: seen.append(calls.is_busy))
     assert seen == [True, False, True]
+
+
+@pytest.mark.parametrize("is_answered_for", [True, False])
+def test_only_the_answer_in_place_of_the_application_is_noted(sent, caplog, is_answered_for):
+    """A response that had begun is noted by the thread that began it, once that comes back."""
+    noted, written_off = [], []
+    calls = call_timeout.CallTimeout(0.0, written_off.append, nothing)
+    responder = SimpleNamespace(
+        time_out=lambda interrupt: interrupt(), is_answered_for=is_answered_for, name="a request"
+    )
+    calls.begin(responder, lambda: noted.append(responder))
+    calls.check()
+    assert sent == [(threading.get_ident(), RequestTimeout)]
+    assert written_off == [threading.get_ident()]
+    assert noted == [responder] * is_answered_for
+    assert [record.getMessage().splitlines()[0] for record in caplog.records] == [
+        "the application ran for more than 0 seconds: a request"
+    ]
+    calls.check()
+    assert len(sent) == 1

@@ -548,6 +548,17 @@ def test_a_request_that_is_kept_back_stays_so_until_the_leader_takes_it(room):
     assert [word for word, *_ in room.log] == ["let go", "wake"]
 
 
+def test_threads_that_have_ended_are_not_kept(room):
+    scheduler = room.scheduler
+    for _ in range(3):
+        member = module.Member()
+        member.stop = True
+        member.signal.release()
+        assert scheduler._start(member)
+        scheduler.join(PATIENCE)
+    assert len(scheduler._started) == 1
+
+
 def test_what_is_dropped_at_the_end_goes_to_nobody_else(room):
     scheduler = room.scheduler
     scheduler._running = 8
