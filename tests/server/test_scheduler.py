@@ -548,6 +548,16 @@ def test_a_request_that_is_kept_back_stays_so_until_the_leader_takes_it(room):
     assert [word for word, *_ in room.log] == ["let go", "wake"]
 
 
+def test_with_a_request_timeout_there_is_nothing_to_look_after_while_nobody_is_inside(room):
+    scheduler = Scheduler(room, 2, timeout=1000.0)
+    seen = [scheduler._has_deadlines]
+    scheduler.call_timeout.begin(SimpleNamespace(), lambda: None)
+    seen.append(scheduler._has_deadlines)
+    scheduler.call_timeout.end()
+    seen.append(scheduler._has_deadlines)
+    assert seen == [False, True, False]
+
+
 def test_threads_that_have_ended_are_not_kept(room):
     scheduler = room.scheduler
     for _ in range(3):
