@@ -558,6 +558,31 @@ def test_with_a_request_timeout_there_is_nothing_to_look_after_while_nobody_is_i
     assert seen == [False, True, False]
 
 
+def test_a_leader_whom_nobody_can_replace_gives_up_no_turn_and_takes_none(room, monkeypatch):
+    scheduler = room.scheduler
+    monkeypatch.setattr(scheduler, "_start", lambda member: False)
+    scheduler._leader.ident = threading.get_ident()
+    assert scheduler.waiting(object(), lambda: scheduler._running) == 0
+    assert scheduler._running == 0
+
+
+def test_a_child_waits_for_no_lock_and_has_no_leader(room):
+    """Another thread, which the child lacks, may have held any lock when the child was forked."""
+    scheduler = room.scheduler = Scheduler(room, 2, timeout=1000.0)
+    calls, leader = scheduler.call_timeout, scheduler._leader
+    leader.claim.append("connection")
+    scheduler._waiting.append("another")
+    calls.begin(SimpleNamespace(), lambda: None)
+    with scheduler._lock, calls._lock:
+        scheduler.leave()
+        assert scheduler.drop_waiting() == []
+        assert not scheduler.leads(leader)
+        assert leader.claim == []  # who has it come back finds that the lead is lost
+        assert not calls.is_busy
+        calls.end()
+        assert scheduler._spare() is None
+
+
 def test_threads_that_have_ended_are_not_kept(room):
     scheduler = room.scheduler
     for _ in range(3):
