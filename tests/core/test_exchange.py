@@ -443,6 +443,23 @@ def test_content_past_the_declared_length_is_cut_and_iteration_ends():
     assert "abandon" not in gateway.steps
 
 
+def test_an_iterator_that_goes_on_to_write_past_the_declared_length_is_logged_once():
+    def application(environ, start_response):
+        write = start_response("200 OK", sized(3))
+
+        def blocks():
+            for block in (b"ab", b"cd", b"e"):
+                write(block)
+            yield b"f"
+
+        return blocks()
+
+    gateway = run(application)
+
+    assert gateway.wire == HEAD + b"abc"
+    assert gateway.log == ["the response has a Content-Length of 3, and the application gave more"]
+
+
 def test_a_file_that_goes_on_past_the_declared_length_is_cut_without_a_fault():
     body = Body(b"ab", b"cde", b"f")
     gateway = run(answering(body, headers=sized(3)), is_file=True)

@@ -79,6 +79,11 @@ def test_a_name_that_is_no_token_raises(name):
         response_head("200 OK", [(name, "v")], b"")
 
 
+def test_a_str_of_two_characters_is_no_header():
+    with pytest.raises(TypeError, match=r"must be a \(name, value\) tuple, not 'ab'"):
+        response_head("200 OK", ["ab"], b"")
+
+
 def test_a_value_outside_latin_1_raises():
     with pytest.raises(ValueError, match="latin-1"):
         response_head("200 OK", [("X", "\u0141")], b"")
