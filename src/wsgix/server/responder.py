@@ -53,9 +53,6 @@ _framing: Final = lru_cache(response_framing)
 
 _LARGE: Final = 65536
 
-_GIVES_BLOCKS: Final = ("__iter__", "__next__")
-"""The methods by which a file wrapper gives its blocks."""
-
 _BODILESS: Final = ResponseFraming.BODILESS
 _CHUNKED: Final = ResponseFraming.CHUNKED
 _LENGTH: Final = ResponseFraming.LENGTH
@@ -370,7 +367,7 @@ class Responder(Exchange):
             return False
         # What derives from the wrapper may give other blocks than it reads.
         kind = type(self.result)
-        if any(getattr(kind, name, None) is not getattr(FileWrapper, name) for name in _GIVES_BLOCKS):
+        if (kind.__iter__, kind.__next__) != (FileWrapper.__iter__, FileWrapper.__next__):
             return False
         try:
             fd = file.fileno()
